@@ -1,0 +1,93 @@
+"""chainrule: neural networks in NumPy, with every backward pass written by hand.
+
+A layer is a class with a ``forward`` and a ``backward``; a model chains layers and judges them by
+a loss:
+
+>>> from chainrule import *
+>>> net = Model([Linear(784, 100), Relu(), Linear(100, 10), Softmax()], CrossEntropy())
+>>> net
+Model([
+    Linear(784, 100),
+    ReLU(),
+    Linear(100, 10),
+    Softmax(),
+], CrossEntropy())
+"""
+
+from chainrule.data import Batches, load_digits, load_minibatches, load_mnist
+from chainrule.layer import Layer
+from chainrule.layers import (
+    ELU,
+    GELU,
+    Dropout,
+    Flatten,
+    LeakyReLU,
+    Linear,
+    LogSoftmax,
+    ReLU,
+    Relu,
+    Residual,
+    Sequential,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+from chainrule.losses import (
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Huber,
+    Loss,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    SoftmaxCrossEntropy,
+)
+from chainrule.model import Model, load
+from chainrule.optimizers import SGD, Adam, AdamW, Optimizer
+from chainrule.training import Callback, History, KeepBest, Run, evaluate, train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Adam",
+    "AdamW",
+    "Batches",
+    "BinaryCrossEntropy",
+    "Callback",
+    "CrossEntropy",
+    "Dropout",
+    "ELU",
+    "Flatten",
+    "GELU",
+    "History",
+    "Huber",
+    "KeepBest",
+    "Layer",
+    "LeakyReLU",
+    "Linear",
+    "LogSoftmax",
+    "Loss",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Model",
+    "Optimizer",
+    "ReLU",
+    "Relu",
+    "Residual",
+    "Run",
+    "SGD",
+    "Sequential",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "SoftmaxCrossEntropy",
+    "Softplus",
+    "Tanh",
+    "evaluate",
+    "load",
+    "load_digits",
+    "load_minibatches",
+    "load_mnist",
+    "train",
+]

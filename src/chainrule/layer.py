@@ -1,0 +1,307 @@
+"""The contract of a layer: what it computes, keeps, and owns.
+
+A layer has a ``forward`` and a hand-written ``backward``. This file gives it the rest: named
+parameters with their gradients, reused buffers, the two modes, and a ``repr`` that reads as code.
+"""
+
+import copy
+from collections.abc import Iterator
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from chainrule.description import code
+
+__all__ = ["Array", "Function", "Layer"]
+
+Array = NDArray[Any]
+
+
+class _Kept:
+    """An attribute that ``forward`` keeps for ``backward``; outside training it keeps nothing."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __set__(self, owner: "Function", value: Any) -> None:
+        owner.__dict__[self.name] = value if owner.keeping else None
+
+    def __get__(self, owner: "Function | None", cls: type) -> Any:
+        if owner is None:
+            return self
+        value = owner.__dict__.get(self.name)
+        if value is None:
+            raise RuntimeError(
+                f"{owner!r}: backward() has nothing to work from. Call forward() in training mode "
+                "right before it; predicting in between lets go of what was kept."
+            )
+        return value
+
+
+class _Owned:
+    """A parameter or a gradient: an array with a fixed place, so assigning writes into it."""
+
+    def __init__(self, name: str, like: str) -> None:
+        self.name = name
+        self.like = like  # the parameter whose shape this array has
+
+    def __get__(self, owner: "Layer | None", cls: type) -> Any:
+        if owner is None:
+            return self
+        array = owner.__dict__.get(self.name)
+        return owner._create(self.name, self.like) if array is None else array
+
+    def __set__(self, owner: "Layer", value: Any) -> None:
+        array = owner.__dict__.get(self.name)
+        if array is value:  # `layer.weights -= step` has already worked in place
+            return
+        shape = owner.parameter_shapes().get(self.like) if array is None else array.shape
+        if shape is None:  # a user's own layer, setting its parameter for the first time
+            array = np.array(value)
+            owner.__dict__[self.name] = (
+                array if array.dtype.kind == "f" else array.astype(owner.dtype)
+            )
+            return
+        if np.shape(value) != shape:
+            raise ValueError(
+                f"{owner!r}: {self.name} must have shape {shape}, got {np.shape(value)}."
+            )
+        if array is None:
+            parameter = owner.__dict__.get(self.like)
+            dtype = owner.dtype if parameter is None else parameter.dtype
+            array = owner.__dict__[self.name] = np.empty(shape, dtype)
+        array[...] = value
+
+
+class Function:
+    """Something with a ``forward`` and a ``backward``: a layer or a loss.
+
+    Attributes
+    ----------
+    keeps : tuple of str
+        Declared in the class: the attributes that ``forward`` sets for ``backward``. Outside
+        training they keep nothing, so that predicting does not hold a mini-batch in memory.
+    dtype : numpy.dtype
+        The float type it computes in; ``float32`` unless its model says otherwise.
+    """
+
+    keeps: ClassVar[tuple[str, ...]] = ()
+
+    # Defaults in the class, so that a layer of one's own need not call super().__init__().
+    dtype: np.dtype[Any] = np.dtype(np.float32)
+    keeping: bool = True
+    _training: bool = True
+    _buffers: dict[str, Array] | None = None
+    _rng: np.random.Generator | None = None
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name in cls.__dict__.get("keeps", ()):
+            setattr(cls, name, _Kept(name))
+
+    def __repr__(self) -> str:
+        return code(self)
+
+    def walk(self) -> Iterator["Function"]:
+        """Yield this object and everything inside it, outermost first."""
+        yield self
+
+    @property
+    def training(self) -> bool:
+        """Whether it behaves as in training (dropout drops) and keeps what ``backward`` needs."""
+        return self._training
+
+    @training.setter
+    def training(self, training: bool) -> None:
+        self.set_modes(training=training, keeping=training)
+
+    def set_modes(self, *, training: bool, keeping: bool) -> None:
+        """Set the behaviour and the keeping apart: a gradient without dropout needs both."""
+        for part in self.walk():
+            part._training = training
+            part.keeping = keeping
+
+    def forget(self) -> None:
+        """Let go of everything that a ``forward`` kept for ``backward``."""
+        for part in self.walk():
+            for name in part._all_kept():
+                part.__dict__.pop(name, None)
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """The source of randomness: its model's, or one seeded with 0 if it stands alone."""
+        if self._rng is None:
+            self._rng = np.random.default_rng(0)
+        return self._rng
+
+    @rng.setter
+    def rng(self, rng: np.random.Generator) -> None:
+        for part in self.walk():
+            part._rng = rng
+
+    def buffer(self, name: str, shape: tuple[int, ...], dtype: DTypeLike | None = None) -> Array:
+        """Return an array to write a result into; its content is undefined.
+
+        Inside a model the same memory serves step after step. Standing alone, each call gives a
+        new array, so that what ``forward`` returned earlier stays as it was.
+        """
+        dtype = self.dtype if dtype is None else dtype
+        if self._buffers is None:
+            return np.empty(shape, dtype)
+        array = self._buffers.get(name)
+        if array is None or array.shape != shape or array.dtype != dtype:
+            array = self._buffers[name] = np.empty(shape, dtype)
+        return array
+
+    def buffer_like(self, name: str, x: Array) -> Array:
+        """Return a buffer of the shape and float type of ``x`` (of its own type for integers)."""
+        return self.buffer(name, x.shape, x.dtype if x.dtype.kind == "f" else None)
+
+    def _all_kept(self) -> set[str]:
+        return {name for cls in type(self).__mro__ for name in cls.__dict__.get("keeps", ())}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy starts with its own buffers, and without a forward to go back from.
+        dropped = self._all_kept() | {"_buffers"}
+        return {name: value for name, value in self.__dict__.items() if name not in dropped}
+
+
+class Layer(Function):
+    """The base of every layer.
+
+    A layer of one's own declares its parameters, each with the name of its gradient, and writes
+    ``forward`` and ``backward``:
+
+    - ``forward(x)`` returns the output and keeps only what ``backward`` needs;
+    - ``backward(grad)`` takes d(loss)/d(output), stores the gradients of its parameters, and
+      returns d(loss)/d(input). Layers sum over the mini-batch; the loss takes the mean.
+
+    Neither writes into an array that it was given. Axis 0 of every array is the samples.
+
+    Attributes
+    ----------
+    parameters : dict of str to str
+        Declared in the class: attribute of each parameter, and attribute of its gradient.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from chainrule import Layer
+    >>> class Scale(Layer):
+    ...     parameters = {"scale": "grad_scale"}
+    ...     keeps = ("x",)
+    ...
+    ...     def __init__(self, n):
+    ...         self.n = n
+    ...         self.scale = np.ones(n)
+    ...
+    ...     def forward(self, x):
+    ...         self.x = x
+    ...         return x * self.scale
+    ...
+    ...     def backward(self, grad):
+    ...         self.grad_scale = (grad * self.x).sum(axis=0)
+    ...         return grad * self.scale
+    >>> layer = Scale(2)
+    >>> layer.forward(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    array([[1., 2.],
+           [3., 4.]])
+    >>> layer.backward(np.ones((2, 2)))
+    array([[1., 1.],
+           [1., 1.]])
+    >>> layer.grad_scale
+    array([4., 6.])
+    """
+
+    parameters: ClassVar[dict[str, str]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name, gradient in cls.__dict__.get("parameters", {}).items():
+            setattr(cls, name, _Owned(name, like=name))
+            setattr(cls, gradient, _Owned(gradient, like=name))
+
+    def forward(self, x: Array) -> Array:
+        """Return the output for the input ``x``; axis 0 is the samples."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward(x)")
+
+    def backward(self, grad: Array) -> Array:
+        """Take d(loss)/d(output), store the parameters' gradients, return d(loss)/d(input)."""
+        raise NotImplementedError(f"{type(self).__name__} has no backward(grad)")
+
+    def backward_parameters(self, grad: Array) -> None:
+        """Store the parameters' gradients alone: nobody asks the first layer for d(loss)/d(x)."""
+        self.backward(grad)
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each parameter; here: of those that ``__init__`` has set."""
+        return {n: self.__dict__[n].shape for n in self.parameters if n in self.__dict__}
+
+    def initialize(self, rng: np.random.Generator) -> None:
+        """Draw the parameters anew from ``rng``."""
+
+    def children(self) -> dict[str, "Layer"]:
+        """Return the layers inside this one, by name (a container has some)."""
+        return {}
+
+    def walk(self) -> Iterator["Layer"]:
+        """Yield this layer and every layer inside it, outermost first."""
+        for _, layer in self.named_layers():
+            yield layer
+
+    def named_layers(self, path: str = "") -> Iterator[tuple[str, "Layer"]]:
+        """Yield (path, layer) for this layer and every layer inside it, as ``"2.inner.0"``."""
+        yield path, self
+        for name, child in self.children().items():
+            yield from child.named_layers(f"{path}.{name}" if path else name)
+
+    def named_parameters(self) -> Iterator[tuple[str, Array]]:
+        """Yield (name, array) for every parameter, those of layers inside included."""
+        for path, layer in self.named_layers():
+            for name in layer.parameter_shapes():
+                yield (f"{path}.{name}" if path else name), getattr(layer, name)
+
+    def draw_missing(self, rng: np.random.Generator) -> None:
+        """Draw the parameters that are not there yet; those that the user has set stay."""
+        for layer in self.walk():
+            present = {n: layer.__dict__[n].copy() for n in layer.parameters if n in layer.__dict__}
+            if set(layer.parameter_shapes() or layer.parameters) <= set(present):
+                continue
+            layer.initialize(rng)
+            for name, array in present.items():
+                layer.__dict__[name][...] = array
+
+    def place(self, name: str, array: Array, gradient: Array) -> None:
+        """Move a parameter and its gradient into the given arrays (views of the flat vectors)."""
+        array[...] = getattr(self, name)
+        gradient_name = self.parameters[name]
+        if gradient_name in self.__dict__:
+            gradient[...] = self.__dict__[gradient_name]
+        self.__dict__[name] = array
+        self.__dict__[gradient_name] = gradient
+
+    def astype(self, dtype: DTypeLike) -> Self:
+        """Return a copy that computes in ``dtype``; this layer stays as it is."""
+        other = copy.deepcopy(self)
+        for layer in other.walk():
+            layer.dtype = np.dtype(dtype)
+            for pair in layer.parameters.items():
+                for name in pair:
+                    if name in layer.__dict__:
+                        layer.__dict__[name] = layer.__dict__[name].astype(dtype)
+        return other
+
+    def _create(self, name: str, like: str) -> Array:
+        """Make an array that was asked for before it was set."""
+        if name == like:
+            self.draw_missing(np.random.default_rng(0))
+        elif like in self.parameter_shapes():
+            parameter = getattr(self, like)
+            self.__dict__[name] = np.zeros(parameter.shape, parameter.dtype)
+        if name not in self.__dict__:
+            raise AttributeError(
+                f"{self!r}: {name} has not been set. Set {like} in __init__, or in initialize(rng)."
+            )
+        array: Array = self.__dict__[name]
+        return array

@@ -1,0 +1,491 @@
+"""A model: layers in a chain, and the loss that judges their outputs."""
+
+import copy
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+import chainrule.layers
+import chainrule.losses
+from chainrule.description import build, describe
+from chainrule.layer import Array, Function, Layer
+from chainrule.layers.container import Sequential
+from chainrule.losses import Loss
+from chainrule.storage import read_arrays, write_arrays
+
+__all__ = ["Model", "load"]
+
+
+class Model:
+    r"""Layers in a chain, and the loss that judges their outputs.
+
+    All parameters lie end to end in one flat vector, ``parameters``, and all gradients in another,
+    ``gradients``; the layers' attributes are views into them.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        In the order of the forward pass.
+    cost : Loss
+        The loss.
+    dtype : dtype
+        The float type of parameters and computations.
+    seed : int or numpy.random.Generator
+        Draws the parameters and, in training, the dropout masks.
+
+    Attributes
+    ----------
+    layers : tuple of Layer
+    cost : Loss
+    parameters, gradients : array, shape (number of parameters,)
+    metadata : dict
+        Anything of yours that JSON can hold; saved and loaded with the model, as how the inputs
+        were scaled.
+
+    Raises
+    ------
+    TypeError
+        If something that is no layer or no loss stands in its place.
+    ValueError
+        If a layer appears twice, or belongs to another model.
+
+    Notes
+    -----
+    What a method of ``Model`` returns is the caller's: later calls do not change it. One model
+    serves one thread at a time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from chainrule import CrossEntropy, Linear, Model, ReLU, Softmax
+    >>> net = Model([Linear(4, 8), ReLU(), Linear(8, 3), Softmax()], CrossEntropy())
+    >>> x, y = np.ones((5, 4)), np.array([0, 1, 2, 0, 1])
+    >>> net.loss(x, y).shape
+    (5,)
+    >>> net.backward()
+    >>> net.parameters -= 0.1 * net.gradients
+    >>> net.predict_proba(x).shape
+    (5, 3)
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        cost: Loss,
+        *,
+        dtype: DTypeLike = np.float32,
+        seed: int | np.random.Generator = 0,
+    ) -> None:
+        if not isinstance(cost, Loss):
+            hint = f" Write {cost.__name__}()." if isinstance(cost, type) else ""
+            raise TypeError(f"Model: the cost must be a chainrule.Loss, got {cost!r}.{hint}")
+        if np.dtype(dtype).kind != "f":
+            raise ValueError(f"Model: dtype must be a float type, as float32, got {dtype!r}.")
+        self._net = Sequential(layers)
+        self.layers = self._net.layers
+        self.cost = cost
+        self.dtype = np.dtype(dtype)
+        self.seed = seed
+        self.rng = np.random.default_rng(seed)
+        self.metadata: dict[str, Any] = {}
+        self._check_ownership()
+        self._lay_out()
+
+    # -- the two passes -------------------------------------------------------------------------
+
+    def forward(self, x: ArrayLike) -> Array:
+        """Return the outputs, shape (samples, ...); in training the layers keep what they need.
+
+        Raises
+        ------
+        ValueError
+            If the shape does not fit the first layer, or the values are not numbers.
+        """
+        return np.array(self._forward(x), dtype=self.dtype)
+
+    def loss(self, x: ArrayLike, y: ArrayLike, sample_weights: ArrayLike | None = None) -> Array:
+        """Return the loss of each sample, shape (samples,).
+
+        Parameters
+        ----------
+        x : array, shape (samples, ...)
+            Inputs.
+        y : array
+            Targets, in a form that the loss takes.
+        sample_weights : array, shape (samples,), optional
+            How much each sample counts in the mean that ``backward`` derives.
+
+        Raises
+        ------
+        ValueError
+            If the shapes or values do not fit.
+        """
+        return self.cost.forward(self._forward(x), y, sample_weights)
+
+    def backward(self) -> None:
+        """Store in ``gradients`` the derivative of the mean of the last ``loss``.
+
+        Raises
+        ------
+        RuntimeError
+            If no ``loss`` went before it in training, or a prediction came between.
+        """
+        self._net.backward_parameters(self.cost.backward())
+
+    def input_gradient(
+        self, x: ArrayLike, y: ArrayLike, sample_weights: ArrayLike | None = None
+    ) -> Array:
+        """Return the derivative of the mean loss by the inputs, in the shape of ``x``.
+
+        Layers behave as in prediction (nothing is dropped out); ``gradients`` stay as they are.
+
+        Raises
+        ------
+        ValueError
+            If the shapes or values do not fit.
+        """
+        training, gradients = self.training, self.gradients.copy()
+        try:
+            self._set_modes(training=False, keeping=True)
+            self.cost.forward(self._forward(x), y, sample_weights)
+            return np.array(self._net.backward(self.cost.backward()), dtype=self.dtype)
+        finally:
+            self._set_modes(training=training, keeping=training)
+            self._net.forget()
+            self.cost.forget()
+            self.gradients = gradients
+
+    # -- answers --------------------------------------------------------------------------------
+
+    def predict(self, x: ArrayLike, *, batch_size: int = 1024) -> Array:
+        """Return the outputs for any number of samples, in the mode of inference.
+
+        Parameters
+        ----------
+        x : array, shape (samples, ...)
+            Inputs.
+        batch_size : int
+            How many samples go through the net at a time.
+
+        Raises
+        ------
+        ValueError
+            If the shape does not fit the first layer, or the values are not numbers.
+        """
+        x = np.asarray(x)
+        if batch_size < 1:
+            raise ValueError(f"Model: batch_size must be at least 1, got {batch_size}.")
+        training = self.training
+        self.training = False
+        try:
+            if x.ndim == 0 or len(x) <= batch_size:
+                return self.forward(x)
+            first = self._forward(x[:batch_size])
+            outputs = np.empty((len(x), *first.shape[1:]), self.dtype)
+            outputs[:batch_size] = first
+            for start in range(batch_size, len(x), batch_size):
+                chunk = slice(start, start + batch_size)
+                outputs[chunk] = self._forward(x[chunk])
+            return outputs
+        finally:
+            self.training = training
+
+    def predict_proba(self, x: ArrayLike, *, batch_size: int = 1024) -> Array:
+        """Return the probabilities of the classes.
+
+        That is the softmax or the sigmoid of the outputs where the loss works on logits, the
+        outputs themselves where it works on probabilities.
+
+        Raises
+        ------
+        TypeError
+            If the loss has no classes.
+        ValueError
+            As ``predict``.
+        """
+        return self.cost.probabilities(self.predict(x, batch_size=batch_size))
+
+    def predict_classes(self, x: ArrayLike, *, batch_size: int = 1024) -> Array:
+        """Return the most probable class of each sample, as integers.
+
+        Raises
+        ------
+        TypeError
+            If the loss has no classes.
+        ValueError
+            As ``predict``.
+        """
+        return self.cost.classes(self.predict(x, batch_size=batch_size))
+
+    # -- parameters -----------------------------------------------------------------------------
+
+    @property
+    def parameters(self) -> Array:
+        """All parameters in one vector; assigning writes into it."""
+        return self._parameters
+
+    @parameters.setter
+    def parameters(self, values: ArrayLike) -> None:
+        self._write(self._parameters, values, "parameters")
+
+    @property
+    def gradients(self) -> Array:
+        """All gradients in one vector, in the order of ``parameters``."""
+        return self._gradients
+
+    @gradients.setter
+    def gradients(self, values: ArrayLike) -> None:
+        self._write(self._gradients, values, "gradients")
+
+    def named_parameters(self) -> Iterator[tuple[str, Array]]:
+        """Yield (name, array) in the order of the flat vector; names are as ``"0.weights"``."""
+        return self._net.named_parameters()
+
+    @property
+    def training(self) -> bool:
+        """Whether the layers behave as in training and keep what ``backward`` needs."""
+        return self._net.training
+
+    @training.setter
+    def training(self, training: bool) -> None:
+        self._set_modes(training=training, keeping=training)
+
+    def astype(self, dtype: DTypeLike) -> Self:
+        """Return a copy that computes in ``dtype``; this model stays as it is."""
+        state = self.__getstate__()
+        net: Sequential = state["_net"].astype(dtype)
+        cost = copy.deepcopy(self.cost)
+        cost.dtype = np.dtype(dtype)
+        other = type(self).__new__(type(self))
+        other.__setstate__(
+            {**state, "_net": net, "layers": net.layers, "cost": cost, "dtype": np.dtype(dtype)}
+        )
+        return other
+
+    # -- description and files ------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        lines = "".join(f"    {layer!r},\n" for layer in self.layers)
+        options = ""
+        if self.dtype != np.float32:
+            options += f", dtype={self.dtype.name!r}"
+        if self.seed != 0 and isinstance(self.seed, int):
+            options += f", seed={self.seed}"
+        return f"Model([\n{lines}], {self.cost!r}{options})"
+
+    def summary(self, input_shape: int | Sequence[int]) -> str:
+        """Return a table of the layers with their output shapes and numbers of parameters.
+
+        Parameters
+        ----------
+        input_shape : int or sequence of int
+            The shape of one sample.
+
+        Raises
+        ------
+        ValueError
+            If the shape does not fit.
+
+        Examples
+        --------
+        >>> from chainrule import Linear, MeanSquaredError, Model, ReLU
+        >>> Model([Linear(4, 8), ReLU(), Linear(8, 1)], MeanSquaredError()).summary(4)
+        layer         output shape  parameters
+        --------------------------------------
+        Linear(4, 8)  (8,)                  40
+        ReLU()        (8,)                   0
+        Linear(8, 1)  (1,)                   9
+        --------------------------------------
+        total                               49
+        """
+        shape = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
+        rows = [("layer", "output shape", "parameters")]
+        training = self.training
+        self.training = False
+        try:
+            x = self._as_input(np.zeros((1, *shape)))
+            for layer in self.layers:
+                x = layer.forward(x)
+                count = sum(array.size for _, array in layer.named_parameters())
+                rows.append((repr(layer), repr(x.shape[1:]), f"{count:,}"))
+        finally:
+            self.training = training
+        rows.append(("total", "", f"{self.parameters.size:,}"))
+        wide = [max(len(row[i]) for row in rows) for i in range(3)]
+        lines = [f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c:>{wide[2]}}" for a, b, c in rows]
+        rule = "-" * len(lines[0])
+        return _Table("\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]]))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the net and its parameters into one safetensors file, whole or not at all.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; what was there before is still there.
+        TypeError
+            If a layer has an argument that is no number, text, list or layer, or ``metadata`` holds
+            something that JSON does not.
+        """
+        description = {
+            "layers": [describe(layer) for layer in self.layers],
+            "cost": describe(self.cost),
+            "dtype": self.dtype.name,
+            "metadata": self.metadata,
+        }
+        write_arrays(path, dict(self.named_parameters()), description)
+
+    # -- inner parts ----------------------------------------------------------------------------
+
+    def _forward(self, x: ArrayLike) -> Array:
+        return self._net.forward(self._as_input(x))
+
+    def _as_input(self, x: ArrayLike) -> Array:
+        try:
+            x = np.asarray(x, dtype=self.dtype)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"Model: the inputs must be numbers in one array: {error}.") from error
+        if x.ndim == 0:
+            raise ValueError("Model: the inputs need an axis of samples, got a single number.")
+        return x
+
+    def _functions(self) -> Iterator[Function]:
+        yield from self._net.walk()
+        yield from self.cost.walk()
+
+    def _set_modes(self, *, training: bool, keeping: bool) -> None:
+        self._net.set_modes(training=training, keeping=keeping)
+        self.cost.set_modes(training=training, keeping=keeping)
+
+    def _check_ownership(self) -> None:
+        seen: set[int] = set()
+        for part in self._functions():
+            if id(part) in seen:
+                raise ValueError(
+                    f"Model: {part!r} appears twice. Build a layer for each place: each keeps its "
+                    "own input for the way back."
+                )
+            if part._buffers is not None:
+                raise ValueError(
+                    f"Model: {part!r} belongs to another model already. Build a new one, or use "
+                    "copy.deepcopy of it."
+                )
+            seen.add(id(part))
+
+    def _lay_out(self) -> None:
+        """Move every parameter and gradient into the flat vectors, and lend the layers buffers."""
+        for part in self._functions():
+            part.dtype = self.dtype
+            part._buffers = {}
+        self._net.rng = self.rng
+        self._net.draw_missing(self.rng)
+        size = sum(array.size for _, array in self.named_parameters())
+        self._parameters = np.empty(size, self.dtype)
+        self._gradients = np.zeros(size, self.dtype)
+        start = 0
+        for layer in self._net.walk():
+            for name, shape in layer.parameter_shapes().items():
+                stop = start + int(np.prod(shape))
+                layer.place(
+                    name,
+                    self._parameters[start:stop].reshape(shape),
+                    self._gradients[start:stop].reshape(shape),
+                )
+                start = stop
+
+    @staticmethod
+    def _write(vector: Array, values: ArrayLike, name: str) -> None:
+        if values is vector:  # `model.parameters -= step` has already worked in place
+            return
+        if np.shape(values) != vector.shape:
+            raise ValueError(
+                f"Model: {name} must have shape {vector.shape}, got {np.shape(values)}."
+            )
+        vector[...] = values
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The views into the flat vectors would be copied one by one: a copy lays out its own.
+        dropped = ("_parameters", "_gradients")
+        return {name: value for name, value in self.__dict__.items() if name not in dropped}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lay_out()
+
+
+class _Table(str):
+    """A text that shows itself without quotes when a notebook or a prompt echoes it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def load(path: str | os.PathLike[str], *, classes: Sequence[type] = ()) -> Model:
+    """Load a model that ``Model.save`` wrote. Nothing in the file is executed.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    classes : sequence of type
+        Layers and losses of your own that the model is made of.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged, truncated, foreign or of a newer format, or a parameter is missing,
+        unknown or of a wrong shape.
+
+    Examples
+    --------
+    >>> import tempfile, os
+    >>> from chainrule import Linear, MeanSquaredError, Model, load
+    >>> net = Model([Linear(2, 1)], MeanSquaredError(), seed=3)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     net.save(os.path.join(folder, "net.safetensors"))
+    ...     same = load(os.path.join(folder, "net.safetensors"))
+    >>> bool((same.parameters == net.parameters).all())
+    True
+    """
+    arrays, description = read_arrays(path)
+    known = {name: getattr(chainrule.layers, name) for name in chainrule.layers.__all__}
+    known |= {name: getattr(chainrule.losses, name) for name in chainrule.losses.__all__}
+    known |= {cls.__name__: cls for cls in classes}
+    try:
+        net = Sequential([build(layer, known) for layer in description["layers"]])
+        cost = build(description["cost"], known)
+        dtype = np.dtype(description["dtype"])
+        metadata = dict(description["metadata"])
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: the description of the model is damaged: {error}") from error
+    _fill(path, net, arrays)
+    try:
+        model = Model(net.layers, cost, dtype=dtype)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: the description of the model is damaged: {error}") from error
+    model.metadata = metadata
+    return model
+
+
+def _fill(path: str | os.PathLike[str], net: Sequential, arrays: dict[str, Array]) -> None:
+    """Set every parameter from the file; the shapes are compared before memory is taken."""
+    left = dict(arrays)
+    for place, layer in net.named_layers():
+        for name, shape in layer.parameter_shapes().items():
+            key = f"{place}.{name}"
+            if key not in left:
+                raise ValueError(f"{path}: the parameter {key} of {layer!r} is missing.")
+            array = left.pop(key)
+            if array.shape != shape:
+                raise ValueError(f"{path}: {key} has shape {array.shape}, {layer!r} needs {shape}.")
+            layer.dtype = array.dtype
+            setattr(layer, name, array)
+    if left:
+        raise ValueError(f"{path}: the net has no parameter {', '.join(sorted(left))}.")

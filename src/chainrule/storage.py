@@ -1,0 +1,130 @@
+"""Named arrays and their description in one safetensors file, written whole or not at all.
+
+Nothing in such a file is ever executed: it holds numbers and JSON.
+"""
+
+import contextlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from chainrule.layer import Array
+
+__all__ = ["FORMAT_VERSION", "read_arrays", "write_arrays", "write_atomically"]
+
+FORMAT_VERSION = 1
+
+
+def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file so that, whatever happens, ``path`` holds the old content or the new.
+
+    Raises
+    ------
+    OSError
+        If the folder does not exist or cannot be written, or the disk is full; what ``path`` held
+        before is still there.
+    """
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o666 & ~_umask())  # mkstemp makes files that only the owner reads
+        Path(temporary).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink()
+        raise
+    _sync_folder(path.parent)
+
+
+def write_arrays(
+    path: str | os.PathLike[str], arrays: dict[str, Array], description: dict[str, Any]
+) -> None:
+    """Write named arrays and a description.
+
+    Raises
+    ------
+    OSError
+        As :func:`write_atomically`.
+    TypeError
+        If an array's type has no place in the format (float16, float32 and float64 have).
+    """
+    from safetensors.numpy import save
+
+    for name, array in arrays.items():
+        if array.dtype.itemsize > 8:
+            raise TypeError(f"{name} is {array.dtype}: save a model of float64 at most.")
+    metadata = {
+        "format": "chainrule",
+        "format_version": str(FORMAT_VERSION),
+        "description": json.dumps(description),
+    }
+    write_atomically(path, save(arrays, metadata))
+
+
+def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Array], Any]:
+    """Read what :func:`write_arrays` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged, truncated, foreign, or of a newer format.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder. Name the .safetensors file inside it.")
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: there is no such file.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            _check_format(path, metadata)
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no dict
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged, or no safetensors file: {error}.") from error
+    try:
+        description = json.loads(metadata["description"])
+    except (KeyError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: the description of the model is damaged.") from error
+    return arrays, description
+
+
+def _check_format(path: Path, metadata: dict[str, str]) -> None:
+    if metadata.get("format") != "chainrule":
+        raise ValueError(
+            f"{path} is a safetensors file, but not one that chainrule saved: "
+            "it has weights without the net that they belong to."
+        )
+    version = metadata.get("format_version", "")
+    if not version.isdecimal():
+        raise ValueError(f"{path}: the format version {version!r:.40} is damaged.")
+    if int(version) > FORMAT_VERSION:
+        raise ValueError(
+            f"{path} has format version {version}, this chainrule reads up to {FORMAT_VERSION}. "
+            "Upgrade chainrule: pip install --upgrade chainrule."
+        )
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    # So that the new name itself survives a power failure; not every system can.
+    with contextlib.suppress(OSError, AttributeError):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

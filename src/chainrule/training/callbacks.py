@@ -1,0 +1,95 @@
+"""What happens round the loop: a callback is told at each turn, and may look or stop."""
+
+import math
+from typing import TYPE_CHECKING
+
+from chainrule.layer import Array
+
+if TYPE_CHECKING:
+    from chainrule.training.loop import Run
+
+__all__ = ["Callback", "KeepBest"]
+
+
+class Callback:
+    """The base of every callback: a method for each turn of the loop, each doing nothing.
+
+    Each is given the :class:`~chainrule.training.Run`; setting ``run.stop = True`` ends the
+    training after the current step.
+
+    Examples
+    --------
+    >>> from chainrule import Callback
+    >>> class StopBelow(Callback):
+    ...     def __init__(self, loss):
+    ...         self.loss = loss
+    ...
+    ...     def on_epoch_end(self, run):
+    ...         run.stop = run.history["loss"][-1] < self.loss
+    """
+
+    def on_train_begin(self, run: "Run") -> None:
+        """Before the first epoch."""
+
+    def on_epoch_begin(self, run: "Run") -> None:
+        """Before an epoch; ``run.epoch`` counts from 1."""
+
+    def on_step_end(self, run: "Run") -> None:
+        """After a mini-batch; ``run.step`` counts from 1, ``run.running_loss`` is the epoch's."""
+
+    def on_epoch_end(self, run: "Run") -> None:
+        """After an epoch and its validation; ``run.history`` has the new row."""
+
+    def on_train_end(self, run: "Run") -> None:
+        """After the last epoch, also when training was interrupted or failed."""
+
+
+class KeepBest(Callback):
+    """Keep the parameters of the best epoch, and give them back to the model at the end.
+
+    Parameters
+    ----------
+    monitor : str
+        The column of the history to judge by.
+
+    Attributes
+    ----------
+    best : float or None
+        The best value so far: the greatest of an accuracy, the smallest of anything else.
+    epoch : int or None
+        Its epoch.
+
+    Examples
+    --------
+    >>> from chainrule import KeepBest
+    >>> KeepBest("validation_loss").greater_is_better
+    False
+    """
+
+    def __init__(self, monitor: str = "validation_accuracy") -> None:
+        self.monitor = monitor
+        self.best: float | None = None
+        self.epoch: int | None = None
+        self._parameters: Array | None = None
+
+    @property
+    def greater_is_better(self) -> bool:
+        """Whether a greater value is better: of an accuracy it is, of a loss it is not."""
+        return self.monitor.endswith("accuracy")
+
+    def on_epoch_end(self, run: "Run") -> None:
+        """Copy the parameters if this epoch is the best so far."""
+        value = run.history[self.monitor][-1]
+        if value is None or math.isnan(value):
+            return
+        better = self.best is None or (
+            value > self.best if self.greater_is_better else value < self.best
+        )
+        if better:
+            self.best, self.epoch = value, run.epoch
+            self._parameters = run.model.parameters.copy()
+
+    def on_train_end(self, run: "Run") -> None:
+        """Give the best parameters back to the model."""
+        if self._parameters is not None:
+            run.model.parameters = self._parameters
