@@ -1,0 +1,137 @@
+"""The commands and their options. What they do is in the files beside this one."""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+from cyclopts import App, CycloptsError, Parameter
+
+import chainrule
+from chainrule.cli import errors
+from chainrule.cli.errors import UsageError
+
+__all__ = ["run"]
+
+app = App(
+    name="chainrule",
+    help="Train small neural nets in NumPy, and look at what they learned.",
+    version=chainrule.__version__,
+    help_epilogue="With --debug an error shows its traceback.",
+    suppress_keyboard_interrupt=False,
+)
+
+
+@app.command
+def train(
+    data: str = "digits",
+    /,
+    *,
+    hidden: str = "100",
+    epochs: int | None = None,
+    lr: float = 0.1,
+    batch_size: int = 64,
+    seed: int = 0,
+    out: Path | None = None,
+) -> int:
+    """Train a net, and leave a folder with the model, its history and pictures.
+
+    Parameters
+    ----------
+    data
+        digits (8x8, inside the package), mnist, fashion-mnist, an .npz file with arrays x and y, or
+        a folder with IDX files named as MNIST's.
+    hidden
+        Units in the hidden layers, from the first on, as 100 or 300,100; 0 for no hidden layer.
+    epochs
+        How many times to go through the data; 30 for digits, else 5.
+    lr
+        Learning rate.
+    batch_size
+        Samples in a mini-batch.
+    seed
+        Draws the first weights and the order of the samples.
+    out
+        The folder to make; runs/DATA-001 or the next free number if not given.
+    """
+    from chainrule.cli.train import Settings, train_command
+
+    return train_command(Settings(data, hidden, epochs, lr, batch_size, seed, out))
+
+
+@app.command
+def predict(
+    model: Path,
+    /,
+    *files: Path,
+    all_samples: Annotated[bool, Parameter("--all", negative=())] = False,
+    out: Path | None = None,
+) -> int:
+    """Say what a model takes images or samples for.
+
+    Parameters
+    ----------
+    model
+        A model.safetensors that `chainrule train` made.
+    files
+        Images (PNG, JPEG), or arrays (.npy, .npz) with values as in the training data.
+    all_samples
+        Print every sample of an array, not the first 20.
+    out
+        Also write every prediction into this CSV file.
+    """
+    from chainrule.cli.predict import predict_command
+
+    return predict_command(model, files, all_samples=all_samples, out=out)
+
+
+@app.command
+def summary(model: Path, /) -> int:
+    """Print what a model is made of.
+
+    Parameters
+    ----------
+    model
+        A model.safetensors that `chainrule train` made.
+    """
+    from chainrule.cli.summary import summary_command
+
+    return summary_command(model)
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the command with these words, and return its exit code."""
+    errors.debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        if not words:
+            words = ["--help"]
+        code = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except KeyboardInterrupt as stop:
+        print("chainrule: stopped.", file=sys.stderr)
+        return exit_code(stop)
+    except BrokenPipeError:  # as `chainrule predict ... | head` leaves it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        errors.report(error)
+        return 2 if isinstance(error, (CycloptsError, UsageError)) else 1
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: end as for Ctrl-C."""
+
+
+def exit_code(stop: KeyboardInterrupt) -> int:
+    """Return the code that shells expect of a program ended by a signal."""
+    return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated

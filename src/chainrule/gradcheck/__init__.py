@@ -1,0 +1,1 @@
+"""The proof of gradients, which names the mistake."""

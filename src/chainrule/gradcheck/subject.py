@@ -1,0 +1,376 @@
+"""The thing under test, as a pure function of its arrays.
+
+The checker never touches what it was given: it works on float64 copies, hands every call arrays of
+its own, and sets all sources of randomness back before each forward, so that the same arrays give
+the same outputs.
+"""
+
+import copy
+import inspect
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule.layer import Array, Layer
+from chainrule.losses import Loss
+from chainrule.model import Model
+
+__all__ = ["INPUT", "Analytic", "Parameter", "Subject", "UserError"]
+
+INPUT = "input"
+
+# Pairs of names that a layer which is not ours may use; ours declare their own.
+KNOWN_PAIRS = {
+    "weights": "grad_w",
+    "biases": "grad_b",
+    "weight": "grad_weight",
+    "bias": "grad_bias",
+    "W": "dW",
+    "b": "db",
+}
+
+
+class UserError(Exception):
+    """The code under test raised: which call, and what."""
+
+    def __init__(self, call: str, error: BaseException) -> None:
+        super().__init__(f"{call} raised {type(error).__name__}: {error}")
+        self.call = call
+        self.error = error
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """Where a parameter and its gradient are found, from the thing under test."""
+
+    path: tuple[str | int, ...]
+    name: str
+    gradient: str
+
+    @property
+    def label(self) -> str:
+        """The parameter's name, as ``"0.weights"`` inside a container."""
+        steps = [str(step) for step in self.path if step != "layers"]
+        return ".".join([*steps, self.name])
+
+    def owner(self, thing: Any) -> Any:
+        """Return the object that has it."""
+        for step in self.path:
+            thing = thing[step] if isinstance(step, int) else getattr(thing, step)
+        return thing
+
+
+@dataclass
+class Analytic:
+    """What one forward and one backward gave."""
+
+    output: Array
+    gradients: dict[str, Any]  # of the input and of each parameter; None where there is none
+
+
+class Subject:
+    """A layer, loss or model with the input (and targets) that it is checked on.
+
+    Parameters
+    ----------
+    thing : object
+        Has ``forward`` and ``backward``. It is left as it is.
+    x : array
+        The input.
+    y : array, optional
+        The targets, for a loss or a model.
+    parameters : mapping, optional
+        Name of each parameter, and name of its gradient, for a layer that is not ours.
+    dtype : dtype
+        The float type of the copies.
+    """
+
+    def __init__(
+        self,
+        thing: Any,
+        x: Any,
+        y: Any = None,
+        parameters: Mapping[str, str] | None = None,
+        dtype: Any = np.float64,
+    ) -> None:
+        self.original = thing
+        self.dtype = np.dtype(dtype)
+        self.kind = _kind(thing, y)
+        self.x = np.array(x)
+        if self.x.dtype.kind == "f" or self.kind == "model":
+            self.x = self.x.astype(self.dtype)
+        self.differentiable_input = self.x.dtype.kind == "f"
+        self.y = None if y is None else np.array(y)
+        self.pairs = dict(parameters or {})
+        self._base = _as_float(copy.deepcopy(thing), self.dtype)
+        self._hold_global = False
+        self._fresh_each_time = False
+        self._generators: list[tuple[Any, Any]] = []
+        self.use(copy.deepcopy(self._base))
+        self.call_forward(self.x)  # some layers make their parameters at the first forward
+        self.parameters = self._find_parameters()
+        self.use(copy.deepcopy(self._base))
+        self.values = {p.label: self._read(p) for p in self.parameters}
+
+    # -- copies ---------------------------------------------------------------------------------
+
+    def use(self, thing: Any) -> None:
+        """Work on ``thing`` from now on."""
+        self.thing = thing
+        self._generators = [(g, copy.deepcopy(_state(g))) for g in _generators(thing)]
+
+    def fresh(self) -> None:
+        """Work on a new copy, as it was before any forward."""
+        self.use(copy.deepcopy(self._base))
+        for parameter in getattr(self, "parameters", []):
+            self._write(parameter, self.values[parameter.label])
+
+    def hold_still(self) -> bool:
+        """Make equal calls give equal outputs; return False if nothing helps."""
+        if self._two_forwards_agree():
+            return True
+        self._hold_global = True  # numpy.random functions and the random module
+        if self._two_forwards_agree():
+            return True
+        self._fresh_each_time = True  # a layer that carries a state from call to call
+        return self._two_forwards_agree()
+
+    def _two_forwards_agree(self) -> bool:
+        first, second = self.output(), self.output()
+        return first.shape == second.shape and np.array_equal(first, second, equal_nan=True)
+
+    # -- calls ----------------------------------------------------------------------------------
+
+    def call_forward(self, x: Array) -> Any:
+        """Call the thing's forward (or loss) once, with arrays handed over as they are."""
+        for generator, state in self._generators:
+            _set_state(generator, copy.deepcopy(state))
+        if self._hold_global:
+            np.random.seed(0)  # noqa: NPY002  # a user's layer may draw from it: hold it still
+            random.seed(0)
+        with np.errstate(all="ignore"):
+            if self.kind == "layer":
+                return guarded("forward", self.thing.forward, x)
+            targets = np.array(self.y)
+            call = self.thing.loss if self.kind == "model" else self.thing.forward
+            return guarded("loss" if self.kind == "model" else "forward", call, x, targets)
+
+    def call_backward(self, upstream: Array | None) -> Any:
+        """Call the thing's backward once."""
+        with np.errstate(all="ignore"):
+            if self.kind == "layer":
+                return guarded("backward", self.thing.backward, upstream)
+            return guarded("backward", self.thing.backward)
+
+    def output(self, x: Array | None = None, values: Mapping[str, Array] | None = None) -> Array:
+        """Return the output for the given input and parameters (by default, its own)."""
+        if self._fresh_each_time:
+            self.fresh()
+        if values is not None:
+            for parameter in self.parameters:
+                self._write(parameter, values.get(parameter.label, self.values[parameter.label]))
+        out = np.array(self.call_forward(np.array(self.x if x is None else x)))
+        if values is not None:
+            for parameter in self.parameters:
+                self._write(parameter, self.values[parameter.label])
+        return out
+
+    def share(self) -> Array | float:
+        """Return the weight of each output in the scalar that a loss's backward derives."""
+        loss = self.thing.cost if self.kind == "model" and hasattr(self.thing, "cost") else None
+        loss = self.thing if self.kind == "loss" else loss
+        totals = getattr(loss, "sample_totals", None)
+        if totals is not None:
+            return np.asarray(totals / totals.sum())
+        return 1 / max(1, len(self.x))
+
+    def analytic(
+        self,
+        upstream: Array | None,
+        x: Array | None = None,
+        values: Mapping[str, Array] | None = None,
+        *,
+        fresh: bool = True,
+    ) -> Analytic:
+        """Return the output and the gradients of one forward and one backward."""
+        if fresh:
+            self.fresh()
+        for parameter in self.parameters:
+            if values is not None and parameter.label in values:
+                self._write(parameter, values[parameter.label])
+        x = np.array(self.x if x is None else x)
+        output = np.array(self.call_forward(x))
+        returned = self.call_backward(None if upstream is None else np.array(upstream))
+        gradients: dict[str, Any] = {}
+        if self.differentiable_input:
+            gradients[INPUT] = self._input_gradient(x, returned)
+        for parameter in self.parameters:
+            gradients[parameter.label] = _copied(
+                getattr(parameter.owner(self.thing), parameter.gradient, None)
+            )
+        return Analytic(output, gradients)
+
+    def _input_gradient(self, x: Array, returned: Any) -> Any:
+        if self.kind == "model" and hasattr(self.thing, "input_gradient"):
+            return self.thing.input_gradient(x, np.array(self.y))
+        return _copied(returned)
+
+    def current(self) -> dict[str, Array]:
+        """Return the parameters as they are now, after whatever calls were made."""
+        return {p.label: self._read(p) for p in self.parameters}
+
+    # -- parameters -----------------------------------------------------------------------------
+
+    def _find_parameters(self) -> list[Parameter]:
+        found = []
+        for path, part in _parts(self.thing):
+            pairs = getattr(part, "parameters", None)
+            if not isinstance(part, Layer) or not isinstance(pairs, Mapping):
+                pairs = {**KNOWN_PAIRS, **_guessed_pairs(part), **self.pairs}
+            for name, gradient in pairs.items():
+                value = getattr(part, name, None) if _has(part, name) else None
+                if isinstance(value, float) or _is_float_array(value):
+                    found.append(Parameter(path, name, gradient))
+        return found
+
+    def _read(self, parameter: Parameter) -> Array:
+        return np.array(getattr(parameter.owner(self.thing), parameter.name), dtype=self.dtype)
+
+    def _write(self, parameter: Parameter, value: Array) -> None:
+        owner = parameter.owner(self.thing)
+        held = getattr(owner, parameter.name)
+        if isinstance(held, np.ndarray) and held.shape == np.shape(value):
+            held[...] = value
+        else:
+            setattr(owner, parameter.name, float(value) if np.ndim(value) == 0 else np.array(value))
+
+
+def guarded(call: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call the code under test; whatever it raises becomes a :class:`UserError`."""
+    try:
+        return function(*arguments)
+    except Exception as error:
+        raise UserError(call, error) from error
+
+
+def _kind(thing: Any, y: Any) -> str:
+    for method in ("forward", "backward"):
+        if not callable(getattr(thing, method, None)):
+            what = f"the class {thing.__name__}" if isinstance(thing, type) else repr(thing)
+            raise TypeError(
+                f"check_gradients: needs an object with forward and backward, got {what}."
+            )
+    if isinstance(thing, type):
+        raise TypeError(
+            f"check_gradients: got the class {thing.__name__}. Pass an object: {thing.__name__}()."
+        )
+    if isinstance(thing, Model) or (hasattr(thing, "loss") and hasattr(thing, "layers")):
+        kind = "model"
+    elif isinstance(thing, Loss) or y is not None:
+        kind = "loss"
+    else:
+        return "layer"
+    if y is None:
+        raise TypeError(f"check_gradients: a {kind} needs targets: check_gradients(thing, x, y).")
+    return kind
+
+
+def _as_float(thing: Any, dtype: np.dtype[Any]) -> Any:
+    """Turn a copy of the thing into one that computes in ``dtype``."""
+    if isinstance(thing, (Model, Layer)):
+        return thing.astype(dtype)
+    for _, part in _parts(thing):
+        if isinstance(part, Layer):
+            continue
+        for name, value in list(getattr(part, "__dict__", {}).items()):
+            if _is_float_array(value):
+                part.__dict__[name] = value.astype(dtype)
+    if isinstance(thing, Loss):
+        thing.dtype = dtype
+    return thing
+
+
+def _parts(thing: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[Any, Any]]:
+    """Yield (path, object) for the thing and every object with a backward inside it."""
+    yield path, thing
+    if isinstance(thing, Model):
+        yield from _inside(thing.layers, (*path, "layers"))
+        return
+    seen: set[int] = set()  # a container may name the same child twice, as Residual does
+    for name, value in list(getattr(thing, "__dict__", {}).items()):
+        if id(value) in seen or name.startswith("_"):
+            continue
+        for found in _inside(value, (*path, name)):
+            if id(found[1]) not in seen:
+                seen.add(id(found[1]))
+                yield found
+
+
+def _inside(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[Any, Any]]:
+    if isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            yield from _inside(item, (*path, i))
+    elif not isinstance(value, type) and callable(getattr(value, "backward", None)):
+        yield from _parts(value, path)
+
+
+def _guessed_pairs(part: Any) -> dict[str, str]:
+    """Return the pairs by the usual ways of naming a gradient after its parameter."""
+    names = {n for n in getattr(part, "__dict__", {}) if not n.startswith("_")}
+    pairs = {}
+    for name in names:
+        for gradient in (f"grad_{name}", f"{name}_grad", f"d{name}", f"d_{name}"):
+            if gradient in names or _mentions(part, gradient):
+                pairs[name] = gradient
+    return pairs
+
+
+def _mentions(part: Any, name: str) -> bool:
+    """Whether the part's backward sets an attribute of that name (it may not be set yet)."""
+    code = getattr(getattr(type(part), "backward", None), "__code__", None)
+    return code is not None and name in code.co_names
+
+
+def _has(part: Any, name: str) -> bool:
+    if name in getattr(part, "__dict__", {}):
+        return True
+    return isinstance(part, Layer) and name in (part.parameter_shapes() or part.parameters)
+
+
+def _is_float_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
+
+
+def _copied(value: Any) -> Any:
+    return np.array(value) if isinstance(value, (np.ndarray, np.generic, float, int)) else value
+
+
+def _generators(thing: Any) -> list[Any]:
+    """Return every random generator that the thing's code can reach."""
+    found: list[Any] = []
+    kinds = (np.random.Generator, np.random.RandomState, random.Random)
+    for _, part in _parts(thing):
+        if isinstance(part, Layer):
+            found.append(part.rng)
+        forward = inspect.unwrap(getattr(type(part), "forward", None) or (lambda: None))
+        reachable = {**getattr(forward, "__globals__", {}), **getattr(part, "__dict__", {})}
+        found += [value for value in reachable.values() if isinstance(value, kinds)]
+    return list({id(generator): generator for generator in found}.values())
+
+
+def _state(generator: Any) -> Any:
+    if isinstance(generator, np.random.Generator):
+        return generator.bit_generator.state
+    return generator.getstate() if hasattr(generator, "getstate") else generator.get_state()
+
+
+def _set_state(generator: Any, state: Any) -> None:
+    if isinstance(generator, np.random.Generator):
+        generator.bit_generator.state = state
+    elif hasattr(generator, "setstate"):
+        generator.setstate(state)
+    else:
+        generator.set_state(state)

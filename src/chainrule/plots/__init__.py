@@ -1,0 +1,12 @@
+"""Pictures of a run and of a net; they need the extra ``chainrule[plots]``.
+
+Each function draws into ``ax`` if it is given one, else into a figure of its own, and returns the
+matplotlib axes; ``axes.figure.savefig(path)`` writes the picture. The global state of matplotlib
+is left alone.
+"""
+
+from chainrule.plots.classification import confusion, mistakes
+from chainrule.plots.curves import curves
+from chainrule.plots.weights import weights
+
+__all__ = ["confusion", "curves", "mistakes", "weights"]

@@ -1,0 +1,71 @@
+"""How loss and accuracy went."""
+
+from typing import TYPE_CHECKING, Any
+
+from chainrule.plots.figure import BLUE, ORANGE, clean, own_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from chainrule.training import History
+
+__all__ = ["curves"]
+
+
+def curves(history: "History", ax: "Axes | None" = None) -> "Axes":
+    """Draw loss and accuracy by epoch.
+
+    Parameters
+    ----------
+    history : History
+        At least one epoch.
+    ax : matplotlib axes, optional
+        Where to draw. With an accuracy in the history it is divided in two, side by side.
+
+    Raises
+    ------
+    ValueError
+        If there is no epoch.
+    """
+    if not len(history):
+        raise ValueError("curves: the history has no epoch yet.")
+    both = "validation_accuracy" in history
+    ax = own_axes(ax, 9 if both else 5, 3.6)
+    if not both:
+        _losses(ax, history)
+        return ax
+    ax.axis("off")
+    _losses(ax.inset_axes((0, 0, 0.44, 1)), history)
+    right = ax.inset_axes((0.56, 0, 0.44, 1))
+    _accuracy(right, history)
+    return ax
+
+
+def _losses(ax: Any, history: "History") -> None:
+    ax.plot(history["epoch"], history["loss"], color=BLUE, marker=".", label="training")
+    if "validation_loss" in history:
+        ax.plot(
+            history["epoch"], history["validation_loss"], color=ORANGE, marker=".", label="held out"
+        )
+        ax.legend(frameon=False)
+    ax.set(title="Loss", xlabel="epoch", ylabel="mean loss")
+    _epochs(ax)
+
+
+def _accuracy(ax: Any, history: "History") -> None:
+    pairs = zip(history["epoch"], history["validation_accuracy"], strict=True)
+    measured = [(epoch, 100 * value) for epoch, value in pairs if value is not None]
+    epochs, values = zip(*measured, strict=True)
+    ax.plot(epochs, values, color=ORANGE, marker=".")
+    best = max(range(len(values)), key=values.__getitem__)
+    ax.plot(epochs[best], values[best], "o", color=ORANGE, markersize=8, fillstyle="none")
+    title = f"Accuracy on held-out data: at best {values[best]:.2f} %"
+    ax.set(title=title, xlabel="epoch", ylabel="% right")
+    _epochs(ax)
+
+
+def _epochs(ax: Any) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    clean(ax)
