@@ -175,7 +175,7 @@ class Model:
         ValueError
             If the shape does not fit the first layer, or the values are not numbers.
         """
-        x = np.asarray(x)
+        x = _numbers(x)
         if batch_size < 1:
             raise ValueError(f"Model: batch_size must be at least 1, got {batch_size}.")
         training = self.training
@@ -344,13 +344,10 @@ class Model:
         return self._net.forward(self._as_input(x))
 
     def _as_input(self, x: ArrayLike) -> Array:
-        try:
-            x = np.asarray(x, dtype=self.dtype)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"Model: the inputs must be numbers in one array: {error}.") from error
+        x = _numbers(x)
         if x.ndim == 0:
             raise ValueError("Model: the inputs need an axis of samples, got a single number.")
-        return x
+        return x.astype(self.dtype, copy=False)
 
     def _functions(self) -> Iterator[Function]:
         yield from self._net.walk()
@@ -414,6 +411,16 @@ class Model:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._lay_out()
+
+
+def _numbers(x: ArrayLike) -> Array:
+    try:
+        x = np.asarray(x)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"Model: the inputs must be numbers in one array: {error}.") from error
+    if x.dtype.kind not in "fiub":
+        raise ValueError(f"Model: the inputs must be numbers, got an array of {x.dtype}.")
+    return x
 
 
 class _Table(str):

@@ -286,9 +286,14 @@ class Softplus(Layer):
     x: Array
 
     def forward(self, x: Array) -> Array:
-        """Return ``log(1 + exp(x))``, without overflow."""
+        """Return ``log(1 + exp(x))``, as ``max(x, 0) + log(1 + exp(-|x|))``: no overflow."""
         self.x = x
-        return np.logaddexp(0, x, out=self.buffer_like("y", x))
+        y = np.abs(x, out=self.buffer_like("y", x))
+        np.negative(y, out=y)
+        np.exp(y, out=y)
+        np.log1p(y, out=y)
+        y += np.maximum(x, 0)
+        return y
 
     def backward(self, grad: Array) -> Array:
         """Return ``grad * sigmoid(x)``."""

@@ -8,7 +8,7 @@ the derivative of their mean over the mini-batch. With weights the mean is weigh
 where w_i is the sample's weight times the weight of its class. ``mean()`` returns that scalar.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -113,6 +113,10 @@ class Loss(Function):
     def classes(self, outputs: Array) -> Array:
         """Return the class of greatest probability, as integers."""
         raise TypeError(f"{self!r} has no classes: use predict() for the outputs themselves.")
+
+    def __getstate__(self) -> dict[str, Any]:
+        results = ("losses", "sample_totals")
+        return {n: value for n, value in super().__getstate__().items() if n not in results}
 
     def _weights(
         self, points: Array, targets: Array, sample_weights: ArrayLike | None

@@ -1,0 +1,210 @@
+"""One row for each layer and loss; the generic tests run over every row.
+
+A new layer is one class, and one row here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import chainrule as cr
+
+
+@dataclass(frozen=True)
+class LayerCase:
+    """How to build a layer, what to feed it, and what PyTorch calls it.
+
+    ``torch`` takes the module torch and our layer, and returns a function of tensors (x, parameters
+    by name) that computes the same.
+    """
+
+    name: str
+    build: Callable[[], cr.Layer]
+    shapes: tuple[tuple[int, ...], ...] = ((1, 5), (4, 5), (3, 2, 5))
+    torch: Callable[[Any, Any], Callable[..., Any]] | None = None
+    kinks: bool = False  # inputs near 0 have no derivative
+    random: bool = False
+
+
+@dataclass(frozen=True)
+class LossCase:
+    """How to build a loss, its outputs and targets, and what PyTorch calls it.
+
+    ``torch`` takes the module torch, outputs, targets and weights as tensors, and returns the
+    scalar that the loss's backward derives.
+    """
+
+    name: str
+    build: Callable[[], cr.Loss]
+    outputs: Callable[[np.random.Generator], np.ndarray]
+    targets: Callable[[np.random.Generator], np.ndarray]
+    weights: Callable[[np.random.Generator], np.ndarray] | None = None
+    torch: Callable[..., Any] | None = None
+
+
+def unary(function: str, **options: Any) -> Callable[[Any, Any], Callable[..., Any]]:
+    """Return PyTorch's function of that name in torch.nn.functional."""
+    return lambda torch, layer: lambda x, p: getattr(torch.nn.functional, function)(x, **options)
+
+
+def linear(torch: Any, layer: Any) -> Callable[..., Any]:
+    return lambda x, p: torch.nn.functional.linear(x, p["weights"].T, p.get("biases"))
+
+
+LAYERS = [
+    LayerCase("Linear", lambda: cr.Linear(5, 4), torch=linear),
+    LayerCase("Linear-no-bias", lambda: cr.Linear(5, 3, bias=False), torch=linear),
+    LayerCase("Linear-glorot", lambda: cr.Linear(5, 1, initializer="glorot"), torch=linear),
+    LayerCase("ReLU", cr.ReLU, torch=unary("relu"), kinks=True),
+    LayerCase("LeakyReLU", lambda: cr.LeakyReLU(0.1), torch=unary("leaky_relu", negative_slope=0.1),
+              kinks=True),
+    LayerCase("ELU", lambda: cr.ELU(1.3), torch=unary("elu", alpha=1.3), kinks=True),
+    LayerCase("GELU", cr.GELU, torch=unary("gelu")),
+    LayerCase("GELU-tanh", lambda: cr.GELU("tanh"), torch=unary("gelu", approximate="tanh")),
+    LayerCase("SiLU", cr.SiLU, torch=unary("silu")),
+    LayerCase("Softplus", cr.Softplus, torch=unary("softplus", threshold=1e9)),
+    LayerCase("Sigmoid", cr.Sigmoid, torch=unary("sigmoid")),
+    LayerCase("Tanh", cr.Tanh, torch=unary("tanh")),
+    LayerCase("Softmax", cr.Softmax, torch=unary("softmax", dim=-1)),
+    LayerCase("LogSoftmax", cr.LogSoftmax, torch=unary("log_softmax", dim=-1)),
+    LayerCase("Flatten", cr.Flatten, shapes=((1, 5), (3, 2, 5), (2, 3, 4, 1)),
+              torch=lambda torch, layer: lambda x, p: x.flatten(1)),
+    LayerCase("Dropout", lambda: cr.Dropout(0.4), random=True),
+    LayerCase("Dropout-none", lambda: cr.Dropout(0.0), torch=unary("dropout", p=0.0)),
+    LayerCase("Dropout-all", lambda: cr.Dropout(1.0), torch=unary("dropout", p=1.0)),
+    LayerCase("Sequential", lambda: cr.Sequential([cr.Linear(5, 6), cr.Tanh(), cr.Linear(6, 2)]),
+              torch=lambda torch, layer: lambda x, p: torch.nn.functional.linear(
+                  torch.tanh(torch.nn.functional.linear(x, p["0.weights"].T, p["0.biases"])),
+                  p["2.weights"].T, p["2.biases"])),
+    LayerCase("Sequential-nested", lambda: cr.Sequential(
+        [cr.Sequential([cr.Linear(5, 4), cr.Sigmoid()]), cr.Residual([cr.Linear(4, 4)])])),
+    LayerCase("Residual", lambda: cr.Residual([cr.Linear(5, 5), cr.Tanh()]),
+              torch=lambda torch, layer: lambda x, p: x + torch.tanh(
+                  torch.nn.functional.linear(x, p["inner.0.weights"].T, p["inner.0.biases"]))),
+    LayerCase("Residual-shortcut",
+              lambda: cr.Residual([cr.Linear(5, 3), cr.Tanh()], shortcut=cr.Linear(5, 3))),
+]  # fmt: skip
+
+
+def normal(*shape: int) -> Callable[[np.random.Generator], np.ndarray]:
+    return lambda rng: rng.standard_normal(shape)
+
+
+def distribution(*shape: int) -> Callable[[np.random.Generator], np.ndarray]:
+    return lambda rng: rng.dirichlet(np.full(shape[-1], 8.0), shape[:-1])
+
+
+def classes(count: int, *shape: int) -> Callable[[np.random.Generator], np.ndarray]:
+    return lambda rng: rng.integers(0, count, shape)
+
+
+def one_hot(count: int, samples: int) -> Callable[[np.random.Generator], np.ndarray]:
+    return lambda rng: np.eye(count)[rng.integers(0, count, samples)]
+
+
+def positive(*shape: int) -> Callable[[np.random.Generator], np.ndarray]:
+    return lambda rng: rng.uniform(0.1, 2, shape)
+
+
+def nll(torch: Any, p: Any, t: Any, w: Any) -> Any:
+    return torch.nn.functional.nll_loss(torch.log(p), t)
+
+
+def soft_nll(torch: Any, p: Any, t: Any, w: Any) -> Any:
+    return -(t * torch.log(p)).sum(-1).mean()
+
+
+def cross_entropy(**options: Any) -> Callable[..., Any]:
+    def loss(torch: Any, z: Any, t: Any, w: Any) -> Any:
+        chosen = dict(options)
+        if "weight" in chosen:
+            chosen["weight"] = torch.tensor(chosen["weight"], dtype=z.dtype)
+        if z.ndim == 3:
+            z = z.movedim(-1, 1)
+            t = t.movedim(-1, 1) if t.ndim == 3 else t
+        if w is None:
+            return torch.nn.functional.cross_entropy(z, t, **chosen)
+        each = torch.nn.functional.cross_entropy(z, t, reduction="none", **chosen)
+        return (each * w).sum() / w.sum()
+
+    return loss
+
+
+def bce(torch: Any, z: Any, t: Any, w: Any) -> Any:
+    t = t.to(z.dtype).reshape(z.shape)
+    each = torch.nn.functional.binary_cross_entropy_with_logits(z, t, reduction="none").mean(-1)
+    return each.mean() if w is None else (each * w).sum() / w.sum()
+
+
+def difference(function: str, **options: Any) -> Callable[..., Any]:
+    def loss(torch: Any, y: Any, t: Any, w: Any) -> Any:
+        t = t.reshape(y.shape)
+        each = getattr(torch.nn.functional, function)(y, t, reduction="none", **options).mean(-1)
+        return each.mean() if w is None else (each * w).sum() / w.sum()
+
+    return loss
+
+
+WEIGHTS = [1.0, 2.0, 0.5, 3.0]
+LOSSES = [
+    LossCase("CrossEntropy", cr.CrossEntropy, distribution(5, 4), classes(4, 5), torch=nll),
+    LossCase("CrossEntropy-one-hot", cr.CrossEntropy, distribution(5, 4), one_hot(4, 5),
+             torch=soft_nll),
+    LossCase("CrossEntropy-smooth", lambda: cr.CrossEntropy(label_smoothing=0.1),
+             distribution(5, 4), classes(4, 5), positive(5)),
+    LossCase("CrossEntropy-classes", lambda: cr.CrossEntropy(class_weights=WEIGHTS),
+             distribution(5, 4), classes(4, 5), positive(5)),
+    LossCase("Softmax-indices", cr.SoftmaxCrossEntropy, normal(5, 4), classes(4, 5),
+             torch=cross_entropy()),
+    LossCase("Softmax-one-sample", cr.SoftmaxCrossEntropy, normal(1, 4), classes(4, 1),
+             torch=cross_entropy()),
+    LossCase("Softmax-soft", cr.SoftmaxCrossEntropy, normal(5, 4), distribution(5, 4),
+             torch=cross_entropy()),
+    LossCase("Softmax-weights", cr.SoftmaxCrossEntropy, normal(5, 4), classes(4, 5), positive(5),
+             torch=cross_entropy()),
+    LossCase("Softmax-smooth", lambda: cr.SoftmaxCrossEntropy(label_smoothing=0.2),
+             normal(5, 4), classes(4, 5), torch=cross_entropy(label_smoothing=0.2)),
+    LossCase("Softmax-classes", lambda: cr.SoftmaxCrossEntropy(class_weights=WEIGHTS),
+             normal(5, 4), classes(4, 5), torch=cross_entropy(weight=WEIGHTS)),
+    LossCase("Softmax-classes-weights", lambda: cr.SoftmaxCrossEntropy(class_weights=WEIGHTS),
+             normal(5, 4), distribution(5, 4), positive(5)),
+    LossCase("Softmax-steps", cr.SoftmaxCrossEntropy, normal(3, 6, 4), classes(4, 3, 6),
+             torch=cross_entropy()),
+    LossCase("Softmax-steps-masked", cr.SoftmaxCrossEntropy, normal(3, 6, 4), classes(4, 3, 6),
+             positive(3, 6), torch=cross_entropy()),
+    LossCase("Binary", cr.BinaryCrossEntropy, normal(5, 1), classes(2, 5), torch=bce),
+    LossCase("Binary-outputs", cr.BinaryCrossEntropy, normal(5, 3), classes(2, 5, 3), positive(5),
+             torch=bce),
+    LossCase("Binary-soft", cr.BinaryCrossEntropy, normal(5, 3), lambda r: r.random((5, 3)),
+             torch=bce),
+    LossCase("Binary-classes", lambda: cr.BinaryCrossEntropy(class_weights=[1, 3]),
+             normal(5, 3), classes(2, 5, 3), positive(5)),
+    LossCase("Binary-smooth", lambda: cr.BinaryCrossEntropy(label_smoothing=0.2),
+             normal(5, 2), classes(2, 5, 2)),
+    LossCase("Squared", cr.MeanSquaredError, normal(5, 3), normal(5, 3),
+             torch=difference("mse_loss")),
+    LossCase("Squared-column", cr.MeanSquaredError, normal(5, 1), normal(5), positive(5),
+             torch=difference("mse_loss")),
+    LossCase("Absolute", cr.MeanAbsoluteError, normal(5, 3), normal(5, 3),
+             torch=difference("l1_loss")),
+    LossCase("Huber", lambda: cr.Huber(0.7), normal(5, 3), normal(5, 3), positive(5),
+             torch=difference("huber_loss", delta=0.7)),
+]  # fmt: skip
+
+
+def layer_input(case: LayerCase, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Return a random input; away from 0 for layers with a kink there."""
+    x = rng.standard_normal(shape)
+    return x + np.sign(x) * 0.05 if case.kinks else x
+
+
+def drawn(case: LayerCase, dtype: Any = np.float64) -> cr.Layer:
+    """Return the layer, with parameters drawn and biases that are not all zero."""
+    layer = case.build().astype(dtype)
+    rng = np.random.default_rng(7)
+    layer.draw_missing(rng)
+    for _, array in layer.named_parameters():
+        np.add(array, 0.1 * rng.standard_normal(array.shape), out=array, casting="same_kind")
+    return layer

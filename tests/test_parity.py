@@ -1,0 +1,206 @@
+"""Values and gradients beside PyTorch's: live where it is installed, by golden files everywhere."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from cases import LAYERS, LOSSES, drawn, layer_input
+
+GOLDEN = Path(__file__).parent / "golden" / "golden.npz"
+TOLERANCE = {np.float32: 1e-5, np.float64: 1e-12}
+LAYERS_THERE = [case for case in LAYERS if case.torch]
+LOSSES_THERE = [case for case in LOSSES if case.torch]
+each_type = pytest.mark.parametrize("dtype", TOLERANCE, ids=lambda dtype: dtype.__name__)
+
+
+@pytest.fixture(scope="module")
+def torch():
+    return pytest.importorskip("torch", reason="PyTorch is not installed: make parity")
+
+
+def assert_close(ours, theirs, tolerance):
+    theirs = np.asarray(theirs)
+    assert ours.shape == theirs.shape
+    assert np.abs(ours - theirs).max() <= tolerance * max(1.0, np.abs(theirs).max())
+
+
+def our_layer(case, x, upstream, dtype):
+    """Return output, input gradient, and parameter gradients by name."""
+    layer = drawn(case, dtype)
+    y = layer.forward(x)
+    grad = layer.backward(upstream)
+    gradients = {}
+    for path, part in layer.named_layers():
+        for name in part.parameter_shapes():
+            gradient = getattr(part, part.parameters[name])
+            gradients[f"{path}.{name}" if path else name] = gradient
+    return y, grad, gradients
+
+
+def their_layer(torch, case, x, upstream, dtype):
+    layer = drawn(case, dtype)
+    p = {n: torch.tensor(a, requires_grad=True) for n, a in layer.named_parameters()}
+    tensor = torch.tensor(x, requires_grad=True)
+    y = case.torch(torch, layer)(tensor, p)
+    y.backward(torch.tensor(upstream))
+    return y.detach().numpy(), tensor.grad.numpy(), {n: t.grad.numpy() for n, t in p.items()}
+
+
+def layer_arrays(case, dtype):
+    rng = np.random.default_rng(5)
+    x = layer_input(case, case.shapes[-1], rng).astype(dtype)
+    upstream = rng.standard_normal(drawn(case).forward(x.astype(np.float64)).shape).astype(dtype)
+    return x, upstream
+
+
+def loss_arrays(case, dtype):
+    rng = np.random.default_rng(5)
+    outputs, targets = case.outputs(rng).astype(dtype), case.targets(rng)
+    targets = targets.astype(dtype) if targets.dtype.kind == "f" else targets
+    weights = None if case.weights is None else case.weights(rng).astype(dtype)
+    return outputs, targets, weights
+
+
+def our_loss(case, outputs, targets, weights):
+    loss = case.build()
+    loss.forward(outputs, targets, weights)
+    return np.asarray(loss.mean()), loss.backward()
+
+
+def their_loss(torch, case, outputs, targets, weights):
+    z = torch.tensor(outputs, requires_grad=True)
+    w = None if weights is None else torch.tensor(weights)
+    value = case.torch(torch, z, torch.tensor(targets), w)
+    value.backward()
+    return value.detach().numpy(), z.grad.numpy()
+
+
+@each_type
+@pytest.mark.parametrize("case", LAYERS_THERE, ids=lambda case: case.name)
+def test_layer(case, dtype, torch):
+    x, upstream = layer_arrays(case, dtype)
+    ours = our_layer(case, x, upstream, dtype)
+    theirs = their_layer(torch, case, x, upstream, dtype)
+    assert_close(ours[0], theirs[0], TOLERANCE[dtype])
+    assert_close(ours[1], theirs[1], TOLERANCE[dtype])
+    assert ours[2].keys() == theirs[2].keys()
+    for name in ours[2]:
+        assert_close(ours[2][name], theirs[2][name], TOLERANCE[dtype])
+
+
+@each_type
+@pytest.mark.parametrize("case", LOSSES_THERE, ids=lambda case: case.name)
+def test_loss(case, dtype, torch):
+    arrays = loss_arrays(case, dtype)
+    for ours, theirs in zip(our_loss(case, *arrays), their_loss(torch, case, *arrays), strict=True):
+        assert_close(ours, theirs, TOLERANCE[dtype])
+
+
+def golden_results(torch):
+    """Return all arrays of the golden file, by PyTorch, in float64."""
+    arrays = {"torch_version": np.array(torch.__version__.encode())}
+    for case in LAYERS_THERE:
+        inputs = layer_arrays(case, np.float64)
+        y, grad, gradients = their_layer(torch, case, *inputs, np.float64)
+        arrays[f"layer/{case.name}/y"], arrays[f"layer/{case.name}/grad"] = y, grad
+        for name, gradient in gradients.items():
+            arrays[f"layer/{case.name}/{name}"] = gradient
+    for case in LOSSES_THERE:
+        value, grad = their_loss(torch, case, *loss_arrays(case, np.float64))
+        arrays[f"loss/{case.name}/value"], arrays[f"loss/{case.name}/grad"] = value, grad
+    return arrays
+
+
+@pytest.fixture(scope="module")
+def golden():
+    with np.load(GOLDEN, allow_pickle=False) as file:
+        return dict(file)
+
+
+@pytest.mark.parametrize("case", LAYERS_THERE, ids=lambda case: case.name)
+def test_layer_against_the_golden_file(case, golden):
+    y, grad, gradients = our_layer(case, *layer_arrays(case, np.float64), np.float64)
+    assert_close(y, golden[f"layer/{case.name}/y"], 1e-12)
+    assert_close(grad, golden[f"layer/{case.name}/grad"], 1e-12)
+    for name, gradient in gradients.items():
+        assert_close(gradient, golden[f"layer/{case.name}/{name}"], 1e-12)
+
+
+@pytest.mark.parametrize("case", LOSSES_THERE, ids=lambda case: case.name)
+def test_loss_against_the_golden_file(case, golden):
+    value, grad = our_loss(case, *loss_arrays(case, np.float64))
+    assert_close(value, golden[f"loss/{case.name}/value"], 1e-12)
+    assert_close(grad, golden[f"loss/{case.name}/grad"], 1e-12)
+
+
+def test_the_golden_file_is_what_pytorch_gives(torch, golden):
+    fresh = golden_results(torch)
+    assert fresh.keys() == golden.keys()
+    for name, array in fresh.items():
+        if name != "torch_version":
+            np.testing.assert_allclose(golden[name], array, rtol=1e-12, atol=1e-14)
+
+
+OPTIMIZERS = [
+    (lambda: cr.SGD(0.1), "SGD", {"lr": 0.1}),
+    (lambda: cr.SGD(0.1, 0.9), "SGD", {"lr": 0.1, "momentum": 0.9}),
+    (
+        lambda: cr.SGD(0.1, 0.9, nesterov=True, weight_decay=0.01),
+        "SGD",
+        {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01},
+    ),
+    (
+        lambda: cr.SGD(0.1, 0.8, dampening=0.3),
+        "SGD",
+        {"lr": 0.1, "momentum": 0.8, "dampening": 0.3},
+    ),
+    (lambda: cr.SGD(0.1, weight_decay=0.1), "SGD", {"lr": 0.1, "weight_decay": 0.1}),
+    (lambda: cr.Adam(0.01), "Adam", {"lr": 0.01}),
+    (
+        lambda: cr.Adam(0.01, (0.8, 0.9), epsilon=1e-3, weight_decay=0.1),
+        "Adam",
+        {"lr": 0.01, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1},
+    ),
+    (lambda: cr.AdamW(0.01), "AdamW", {"lr": 0.01}),
+    (lambda: cr.AdamW(0.01, weight_decay=0.3), "AdamW", {"lr": 0.01, "weight_decay": 0.3}),
+]
+
+
+@pytest.mark.parametrize(("make", "name", "options"), OPTIMIZERS)
+@each_type
+def test_optimizer_step_for_step(make, name, options, dtype, torch, rng):
+    start = rng.standard_normal(30).astype(dtype)
+    ours, theirs = start.copy(), torch.nn.Parameter(torch.tensor(start))
+    optimizer, reference = make(), getattr(torch.optim, name)([theirs], **options)
+    for _ in range(50):
+        gradient = rng.standard_normal(30).astype(dtype)
+        optimizer.step(ours, gradient)
+        theirs.grad = torch.tensor(gradient)
+        reference.step()
+        assert_close(ours, theirs.detach().numpy(), 1e-6 if dtype is np.float32 else 1e-12)
+
+
+def test_a_whole_net_for_twenty_steps(torch, rng):
+    x, y = rng.standard_normal((20, 16, 8)), rng.integers(0, 3, (20, 16))
+    net = cr.Model(
+        [cr.Linear(8, 10), cr.Tanh(), cr.Linear(10, 3)], cr.SoftmaxCrossEntropy(), dtype="float64"
+    )
+    first, second = torch.nn.Linear(8, 10).double(), torch.nn.Linear(10, 3).double()
+    for ours, theirs in ((net.layers[0], first), (net.layers[2], second)):
+        theirs.weight.data = torch.tensor(ours.weights.T.copy())
+        theirs.bias.data = torch.tensor(ours.biases.copy())
+    theirs = torch.nn.Sequential(first, torch.nn.Tanh(), second)
+    reference = torch.optim.SGD(theirs.parameters(), lr=0.5)
+    optimizer = cr.SGD(0.5)
+    for inputs, labels in zip(x, y, strict=True):
+        net.loss(inputs, labels)
+        net.backward()
+        optimizer.step(net.parameters, net.gradients)
+        reference.zero_grad()
+        outputs = theirs(torch.tensor(inputs))
+        torch.nn.functional.cross_entropy(outputs, torch.tensor(labels)).backward()
+        reference.step()
+    np.testing.assert_allclose(net.layers[0].weights.T, first.weight.detach(), atol=1e-12)
+    np.testing.assert_allclose(net.layers[2].biases, second.bias.detach(), atol=1e-12)

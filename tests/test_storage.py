@@ -1,0 +1,237 @@
+"""Saved models: exact, and never half loaded."""
+
+import json
+import os
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import chainrule as cr
+from cases import LAYERS, LOSSES
+from chainrule.storage import write_arrays
+
+
+def small():
+    return cr.Model([cr.Linear(3, 4), cr.ReLU(), cr.Linear(4, 2)], cr.SoftmaxCrossEntropy(), seed=1)
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "net.safetensors"
+    small().save(path)
+    return path
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("case", LAYERS, ids=lambda case: case.name)
+def test_every_layer_comes_back(case, dtype, tmp_path, rng):
+    model = cr.Model([case.build()], cr.MeanSquaredError(), dtype=dtype, seed=3)
+    model.metadata["note"] = {"mean": 0.5, "names": ["a", "b"]}
+    model.save(tmp_path / "net.safetensors")
+    same = cr.load(tmp_path / "net.safetensors")
+    assert repr(same.layers) == repr(model.layers)
+    assert same.dtype == model.dtype
+    assert same.metadata == model.metadata
+    np.testing.assert_array_equal(same.parameters, model.parameters)
+    x = rng.standard_normal(case.shapes[-1])
+    np.testing.assert_array_equal(same.predict(x), model.predict(x))
+
+
+@pytest.mark.parametrize("case", LOSSES, ids=lambda case: case.name)
+def test_every_loss_comes_back(case, tmp_path):
+    model = cr.Model([cr.ReLU()], case.build())
+    model.save(tmp_path / "net.safetensors")
+    assert repr(cr.load(tmp_path / "net.safetensors").cost) == repr(model.cost)
+
+
+def test_any_reader_of_safetensors_reads_the_weights(path):
+    from safetensors.numpy import load_file
+
+    arrays = load_file(path)
+    assert sorted(arrays) == ["0.biases", "0.weights", "2.biases", "2.weights"]
+    np.testing.assert_array_equal(arrays["0.weights"], small().layers[0].weights)
+
+
+class Doubled(cr.Layer):
+    def __init__(self, times=2):
+        self.times = times
+
+    def forward(self, x):
+        return self.times * x
+
+    def backward(self, grad):
+        return self.times * grad
+
+
+def test_layers_of_ones_own(tmp_path):
+    path = tmp_path / "net.safetensors"
+    cr.Model([Doubled(3)], cr.MeanSquaredError()).save(path)
+    with pytest.raises(ValueError, match=r"unknown class 'Doubled'.*classes=\[YourLayer\]"):
+        cr.load(path)
+    assert cr.load(path, classes=[Doubled]).layers[0].times == 3
+
+
+def test_truncated_at_every_length(path, tmp_path):
+    content = path.read_bytes()
+    cut = tmp_path / "cut.safetensors"
+    for length in range(len(content)):
+        cut.write_bytes(content[:length])
+        with pytest.raises(ValueError, match="damaged"):
+            cr.load(cut)
+
+
+@given(st.data())
+@settings(max_examples=400, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+def test_a_flipped_byte_is_refused_or_loads_a_whole_model(path, data):
+    content = bytearray(path.read_bytes())
+    at = data.draw(st.integers(0, len(content) - 1))
+    content[at] ^= data.draw(st.integers(1, 255))
+    flipped = path.with_name("flipped.safetensors")
+    flipped.write_bytes(content)
+    try:
+        model = cr.load(flipped)
+    except ValueError:
+        return
+    assert model.parameters.size == small().parameters.size
+
+
+@given(st.binary(max_size=300))
+@settings(max_examples=200, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+def test_random_bytes_are_refused(tmp_path, content):
+    path = tmp_path / "random.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="damaged"):
+        cr.load(path)
+
+
+def rewrite(path, change):
+    """Change the description inside a saved model."""
+    content = path.read_bytes()
+    length = struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8 : 8 + length])
+    metadata = header["__metadata__"]
+    description = json.loads(metadata["description"])
+    change(metadata, description)
+    if "description" in metadata:
+        metadata["description"] = json.dumps(description)
+    new = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(new)) + new + content[8 + length :])
+
+
+def huge(metadata, description):
+    description["layers"][0]["arguments"] = {
+        "n_in": 10**9, "n_out": 10**9, "bias": True, "initializer": "he",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda m, d: m.update(format="onnx"), "not one that chainrule saved"),
+        (lambda m, d: m.update(format_version="99"), "Upgrade chainrule"),
+        (lambda m, d: m.update(format_version="x"), "version"),
+        (lambda m, d: m.pop("description"), "damaged"),
+        (lambda m, d: d.pop("cost"), "damaged"),
+        (lambda m, d: d.update(layers=[]), "at least one layer"),
+        (lambda m, d: d.update(layers=3), "damaged"),
+        (lambda m, d: d.update(dtype="object"), "float type"),
+        (lambda m, d: d.update(metadata=3), "damaged"),
+        (lambda m, d: d["layers"].pop(), "no parameter 2.biases, 2.weights"),
+        (lambda m, d: d["layers"].append(d["layers"][0]), "3.weights of Linear.* is missing"),
+        (lambda m, d: d["layers"][0]["arguments"].update(n_in=9), r"\(3, 4\).*needs \(9, 4\)"),
+        (lambda m, d: d["layers"][0].update({"class": "os.system"}), "unknown class"),
+        (lambda m, d: d["layers"][0]["arguments"].update(frob=1), "does not take"),
+        (lambda m, d: d["layers"][0]["arguments"].update(n_in="x"), "does not take|damaged"),
+        (lambda m, d: d.update(cost={"class": "ReLU", "arguments": {}}), "must be a chainrule"),
+        (huge, "needs"),
+    ],
+)
+def test_descriptions_that_do_not_fit(change, words, path):
+    rewrite(path, change)
+    with pytest.raises(ValueError, match=words):
+        cr.load(path)
+
+
+def test_a_description_too_deep_to_read(path):
+    rewrite(path, lambda metadata, description: description.update(deep=0))
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'\\"deep\\": 0', b'\\"deep\\": ' + b"[" * 100_000))
+    content = bytearray(path.read_bytes())
+    length = struct.unpack("<Q", content[:8])[0] + 100_000 - 1
+    content[:8] = struct.pack("<Q", length)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="damaged"):
+        cr.load(path)
+
+
+def test_foreign_files(tmp_path):
+    from safetensors.numpy import save_file
+
+    path = tmp_path / "foreign.safetensors"
+    save_file({"weight": np.zeros((2, 2))}, path)
+    with pytest.raises(ValueError, match="not one that chainrule saved"):
+        cr.load(path)
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        cr.load(tmp_path / "none")
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        cr.load(tmp_path)
+
+
+def test_what_cannot_be_saved_is_said_and_the_old_file_stays(path):
+    before = path.read_bytes()
+    model = small()
+    model.metadata["array"] = np.zeros(3)
+    with pytest.raises(TypeError):
+        model.save(path)
+    with pytest.raises(TypeError, match="float64 at most"):
+        write_arrays(path, {"x": np.zeros(2, np.longdouble)}, {})
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_a_folder_that_is_not_there_or_is_a_file(tmp_path, path):
+    with pytest.raises(OSError, match="none"):
+        small().save(tmp_path / "none" / "net.safetensors")
+    with pytest.raises(OSError, match="net"):
+        small().save(path / "net.safetensors")
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="mounting needs root")
+def test_a_full_disk_leaves_the_old_file_whole(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("this system does not let tests mount a small disk")
+    try:
+        path = disk / "net.safetensors"
+        small().save(path)
+        before = path.read_bytes()
+        large = cr.Model([cr.Linear(200, 200)], cr.MeanSquaredError())
+        with pytest.raises(OSError, match="No space left"):
+            large.save(path)
+        assert path.read_bytes() == before
+        assert [p.name for p in disk.iterdir()] == [path.name]
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(PermissionError):
+        small().save(tmp_path / "net.safetensors")
+
+
+def test_saved_files_are_readable_as_other_files_are(path):
+    other = Path(path.parent / "plain")
+    other.write_text("")
+    assert path.stat().st_mode == other.stat().st_mode
