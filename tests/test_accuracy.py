@@ -19,14 +19,13 @@ def test_the_embedded_digits(seed):
 
 
 def test_mnist_with_the_article_s_net(mnist_folder):
-    data = load_minibatches(64)
-    net = Model([Linear(784, 100), Relu(), Linear(100, 10), Softmax()], CrossEntropy())
-
-    class Shuffle(Callback):
-        def on_epoch_begin(self, run):
-            data.shuffle()
-
-    train(net, 0.1, 5, data, callbacks=[Shuffle()], verbose=False)
-    test = load_minibatches(1000, split="test", shuffle=False)
-    answers = [net.predict_classes(x) == y.argmax(axis=1) for x, y in test]
-    assert np.concatenate(answers).mean() >= 0.973
+    """The last of five epochs at this learning rate varies with the seed: judge by the median."""
+    test, accuracies = load_minibatches(1000, split="test", shuffle=False), []
+    for seed in range(5):
+        data = load_minibatches(64, seed=seed)
+        net = Model(
+            [Linear(784, 100), Relu(), Linear(100, 10), Softmax()], CrossEntropy(), seed=seed
+        )
+        train(net, 0.1, 5, data, verbose=False)
+        accuracies.append(evaluate(net, test)["accuracy"])
+    assert np.median(accuracies) >= 0.973, accuracies

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from chainrule import *
+from chainrule.data import MiniBatches
 from chainrule.training.progress import Progress
 
 
@@ -65,6 +66,23 @@ def test_the_learning_rate_goes_to_the_optimizer(data):
     train(net(), None, 1, data, optimizer=SGD(0.25), verbose=False)
     with pytest.raises(ValueError, match="Build a new"):
         train(Model([Linear(4, 3)], SoftmaxCrossEntropy()), 0.1, 1, data, optimizer=optimizer)
+
+
+def test_mini_batches_are_dealt_anew_each_epoch(rng):
+    x, seen = rng.standard_normal((12, 4)), []
+
+    class Watch(Callback):
+        def on_epoch_begin(self, run):
+            seen.append(np.concatenate([inputs.copy() for inputs, _ in batches]))
+
+    for shuffle in (True, False):
+        seen.clear()
+        batches = MiniBatches(x, rng.integers(0, 3, 12), 5)
+        train(net(), 0.1, 3, batches, callbacks=[Watch()], shuffle=shuffle, verbose=False)
+        np.testing.assert_array_equal(seen[0], x)
+        assert np.array_equal(seen[1], x) != shuffle
+        assert np.array_equal(seen[1], seen[2]) != shuffle
+        np.testing.assert_array_equal(np.sort(seen[2], axis=0), np.sort(x, axis=0))
 
 
 class Log(Callback):

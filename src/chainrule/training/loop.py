@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.data import Batches
+from chainrule.data import Batches, MiniBatches
 from chainrule.model import Model
 from chainrule.optimizers import SGD, Optimizer
 from chainrule.training.callbacks import Callback
@@ -68,6 +68,7 @@ def train(
     optimizer: Optimizer | None = None,
     validation_data: Any = None,
     callbacks: Sequence[Callback] = (),
+    shuffle: bool = True,
     verbose: bool = True,
 ) -> History:
     """Train a model: for each mini-batch forward, loss, backward, and a step of the optimiser.
@@ -89,6 +90,9 @@ def train(
         Judged after each epoch.
     callbacks : sequence of Callback
         Told at each turn of the loop.
+    shuffle : bool
+        Whether to deal the samples into new mini-batches from the second epoch on, where the data
+        can: those of ``load_minibatches`` do. A plain list of mini-batches stays as it is.
     verbose : bool
         Whether to print a line an epoch, and a progress bar on a terminal.
 
@@ -142,7 +146,11 @@ def train(
             begun.append(callback)
         while run.epoch < run.epochs and not run.stop:
             run.epoch += 1
-            _epoch(run, batches, validation_data, callbacks)
+            if shuffle and run.epoch > 1 and isinstance(batches, MiniBatches):
+                batches.shuffle()
+            # Overflow is told in plain words, by the check of the loss.
+            with np.errstate(over="ignore", invalid="ignore"):
+                _epoch(run, batches, validation_data, callbacks)
             if verbose and not show:
                 print(run.epoch_line(), flush=True)
     finally:
