@@ -2,6 +2,11 @@
 
 import os
 
+# The nets here are small: more threads would only wait for each other, the more so when another
+# program keeps the cores busy. Before NumPy is imported, since it reads this once.
+for library in ("OPENBLAS", "MKL", "OMP"):
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 

@@ -5,6 +5,9 @@ Each function takes a ``numpy.random.Generator`` and a shape ``(n_in, n_out)`` (
 the layer rounds them to its own float type, so the same seed gives the same net in every type.
 """
 
+# Annotations that name numpy.random would import it, which takes long.
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 
@@ -111,7 +114,7 @@ def zeros(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return np.zeros(shape)
 
 
-Initializer = Callable[[np.random.Generator, tuple[int, ...]], Array]
+Initializer = Callable[["np.random.Generator", tuple[int, ...]], Array]
 INITIALIZERS: dict[str, Initializer] = {
     function.__name__: function for function in (he, glorot, lecun, orthogonal, zeros)
 }

@@ -4,6 +4,9 @@ A layer has a ``forward`` and a hand-written ``backward``. This file gives it th
 parameters with their gradients, reused buffers, the two modes, and a ``repr`` that reads as code.
 """
 
+# Annotations that name numpy.random would import it, which takes long.
+from __future__ import annotations
+
 import copy
 from collections.abc import Iterator
 from typing import Any, ClassVar, Self
@@ -24,10 +27,10 @@ class _Kept:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __set__(self, owner: "Function", value: Any) -> None:
+    def __set__(self, owner: Function, value: Any) -> None:
         owner.__dict__[self.name] = value if owner.keeping else None
 
-    def __get__(self, owner: "Function | None", cls: type) -> Any:
+    def __get__(self, owner: Function | None, cls: type) -> Any:
         if owner is None:
             return self
         value = owner.__dict__.get(self.name)
@@ -46,13 +49,13 @@ class _Owned:
         self.name = name
         self.like = like  # the parameter whose shape this array has
 
-    def __get__(self, owner: "Layer | None", cls: type) -> Any:
+    def __get__(self, owner: Layer | None, cls: type) -> Any:
         if owner is None:
             return self
         array = owner.__dict__.get(self.name)
         return owner._create(self.name, self.like) if array is None else array
 
-    def __set__(self, owner: "Layer", value: Any) -> None:
+    def __set__(self, owner: Layer, value: Any) -> None:
         array = owner.__dict__.get(self.name)
         if array is value:  # `layer.weights -= step` has already worked in place
             return
@@ -103,7 +106,7 @@ class Function:
     def __repr__(self) -> str:
         return code(self)
 
-    def walk(self) -> Iterator["Function"]:
+    def walk(self) -> Iterator[Function]:
         """Yield this object and everything inside it, outermost first."""
         yield self
 
@@ -241,16 +244,16 @@ class Layer(Function):
     def initialize(self, rng: np.random.Generator) -> None:
         """Draw the parameters anew from ``rng``."""
 
-    def children(self) -> dict[str, "Layer"]:
+    def children(self) -> dict[str, Layer]:
         """Return the layers inside this one, by name (a container has some)."""
         return {}
 
-    def walk(self) -> Iterator["Layer"]:
+    def walk(self) -> Iterator[Layer]:
         """Yield this layer and every layer inside it, outermost first."""
         for _, layer in self.named_layers():
             yield layer
 
-    def named_layers(self, path: str = "") -> Iterator[tuple[str, "Layer"]]:
+    def named_layers(self, path: str = "") -> Iterator[tuple[str, Layer]]:
         """Yield (path, layer) for this layer and every layer inside it, as ``"2.inner.0"``."""
         yield path, self
         for name, child in self.children().items():

@@ -1,5 +1,8 @@
 """A model: layers in a chain, and the loss that judges their outputs."""
 
+# Annotations that name numpy.random would import it, which takes long.
+from __future__ import annotations
+
 import copy
 import os
 from collections.abc import Iterator, Sequence

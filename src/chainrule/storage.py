@@ -6,7 +6,6 @@ Nothing in such a file is ever executed: it holds numbers and JSON.
 import contextlib
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from chainrule.layer import Array
 __all__ = ["FORMAT_VERSION", "read_arrays", "write_arrays", "write_atomically"]
 
 FORMAT_VERSION = 1
+KEY = "chainrule"  # of the entry in the metadata
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
@@ -26,6 +26,8 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
         If the folder does not exist or cannot be written, or the disk is full; what ``path`` held
         before is still there.
     """
+    import tempfile
+
     path = Path(path)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
@@ -59,15 +61,12 @@ def write_arrays(
     for name, array in arrays.items():
         if array.dtype.itemsize > 8:
             raise TypeError(f"{name} is {array.dtype}: save a model of float64 at most.")
-    metadata = {
-        "format": "chainrule",
-        "format_version": str(FORMAT_VERSION),
-        "description": json.dumps(description),
-    }
-    write_atomically(path, save(arrays, metadata))
+    # One entry: the library writes several in an order that changes from process to process.
+    content = json.dumps({"format_version": FORMAT_VERSION, **description})
+    write_atomically(path, save(arrays, {KEY: content}))
 
 
-def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Array], Any]:
+def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]]:
     """Read what :func:`write_arrays` wrote.
 
     Raises
@@ -86,32 +85,32 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Array], Any]:
         raise FileNotFoundError(f"{path}: there is no such file.")
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            _check_format(path, metadata)
+            description = _description(path, file.metadata() or {})
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no dict
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged, or no safetensors file: {error}.") from error
-    try:
-        description = json.loads(metadata["description"])
-    except (KeyError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: the description of the model is damaged.") from error
     return arrays, description
 
 
-def _check_format(path: Path, metadata: dict[str, str]) -> None:
-    if metadata.get("format") != "chainrule":
+def _description(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
+    if KEY not in metadata:
         raise ValueError(
             f"{path} is a safetensors file, but not one that chainrule saved: "
             "it has weights without the net that they belong to."
         )
-    version = metadata.get("format_version", "")
-    if not version.isdecimal():
+    try:
+        description = json.loads(metadata[KEY])
+        version = description.pop("format_version")
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: the description of the model is damaged.") from error
+    if not isinstance(version, int) or version < 1:
         raise ValueError(f"{path}: the format version {version!r:.40} is damaged.")
-    if int(version) > FORMAT_VERSION:
+    if version > FORMAT_VERSION:
         raise ValueError(
             f"{path} has format version {version}, this chainrule reads up to {FORMAT_VERSION}. "
             "Upgrade chainrule: pip install --upgrade chainrule."
         )
+    return dict(description)
 
 
 def _umask() -> int:

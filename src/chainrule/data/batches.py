@@ -1,5 +1,8 @@
 """Mini-batches, dealt anew each epoch."""
 
+# Annotations that name numpy.random would import it, which takes long.
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,6 +1,6 @@
 """The embedded data set: 1,797 handwritten digits of 8 by 8 pixels."""
 
-from importlib import resources
+from pathlib import Path
 
 import numpy as np
 
@@ -46,11 +46,9 @@ def load_digits(split: str = "all") -> tuple[Array, Array]:
     """
     if split not in ("all", "train", "test"):
         raise ValueError(f'load_digits: split must be "all", "train" or "test", got {split!r}.')
-    folder = resources.files("chainrule.data")
-    with resources.as_file(folder / "digits-images.idx.gz") as path:
-        images = read_idx(path)
-    with resources.as_file(folder / "digits-labels.idx.gz") as path:
-        labels = read_idx(path).astype(np.int64)
+    folder = Path(__file__).parent
+    images = read_idx(folder / "digits-images.idx.gz")
+    labels = read_idx(folder / "digits-labels.idx.gz").astype(np.int64)
     if split == "all":
         return images, labels
     parts = train_validation_split(images, labels, 0.2, seed=0, stratify=True)

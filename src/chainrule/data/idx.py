@@ -1,18 +1,19 @@
 """The IDX format, in which MNIST and its relatives come: plain, or inside gzip."""
 
 import contextlib
-import gzip
 import math
 import os
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from chainrule.layer import Array
 from chainrule.storage import write_atomically
+
+if TYPE_CHECKING:
+    import gzip
 
 __all__ = ["read_idx", "write_idx"]
 
@@ -67,6 +68,9 @@ def read_idx(path: str | os.PathLike[str], *, max_bytes: int = 1 << 32) -> Array
     array([[1, 2],
            [3, 4]], dtype=uint8)
     """
+    import gzip
+    import zlib
+
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file. Name an IDX file, plain or .gz.")
@@ -118,12 +122,16 @@ def write_idx(path: str | os.PathLike[str], array: Array) -> None:
     header = bytes([0, 0, code, array.ndim]) + np.array(array.shape, ">u4").tobytes()
     content = header + array.astype(TYPES[code]).tobytes()
     if path.suffix == ".gz":
+        import gzip
+
         content = gzip.compress(content, mtime=0)  # the same array gives the same file
     write_atomically(path, content)
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
+def _opened(path: Path) -> "Iterator[IO[bytes] | gzip.GzipFile]":
+    import gzip
+
     with path.open("rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
         file.seek(0)
@@ -134,7 +142,7 @@ def _opened(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
                 yield unzipped
 
 
-def _header(path: Path, file: IO[bytes] | gzip.GzipFile) -> tuple[np.dtype[Any], tuple[int, ...]]:
+def _header(path: Path, file: "IO[bytes] | gzip.GzipFile") -> tuple[np.dtype[Any], tuple[int, ...]]:
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES or magic[3] == 0:
         raise ValueError(
@@ -148,7 +156,7 @@ def _header(path: Path, file: IO[bytes] | gzip.GzipFile) -> tuple[np.dtype[Any],
     return TYPES[magic[2]], tuple(int(size) for size in np.frombuffer(sizes, ">u4"))
 
 
-def _content(file: IO[bytes] | gzip.GzipFile, expected: int) -> bytearray:
+def _content(file: "IO[bytes] | gzip.GzipFile", expected: int) -> bytearray:
     content = bytearray()
     while len(content) < expected:
         piece = file.read(min(PIECE, expected - len(content)))

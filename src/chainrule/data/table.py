@@ -1,8 +1,6 @@
 """A user's own data: arrays in an .npz file."""
 
 import os
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,6 +94,9 @@ def read_npz(path: str | os.PathLike[str], *, max_bytes: int = 1 << 34) -> dict[
     ValueError
         If the file is damaged, holds objects, or declares more than ``max_bytes``.
     """
+    import zipfile
+    import zlib
+
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file.")

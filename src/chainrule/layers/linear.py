@@ -1,5 +1,8 @@
 """The linear layer."""
 
+# Annotations that name numpy.random would import it, which takes long.
+from __future__ import annotations
+
 from typing import ClassVar
 
 import numpy as np

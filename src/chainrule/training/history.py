@@ -1,7 +1,5 @@
 """What was measured, epoch by epoch."""
 
-import csv
-import io
 import os
 
 from chainrule.storage import write_atomically
@@ -62,6 +60,9 @@ class History:
         OSError
             If the file cannot be written.
         """
+        import csv
+        import io
+
         text = io.StringIO()
         writer = csv.DictWriter(text, self.columns, lineterminator="\n")
         writer.writeheader()
