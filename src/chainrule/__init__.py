@@ -15,6 +15,7 @@ Model([
 """
 
 from chainrule.data import Batches, load_digits, load_minibatches, load_mnist
+from chainrule.gradcheck import GradientReport, check_gradients
 from chainrule.layer import Layer
 from chainrule.layers import (
     ELU,
@@ -59,6 +60,7 @@ __all__ = [
     "Dropout",
     "ELU",
     "Flatten",
+    "GradientReport",
     "GELU",
     "History",
     "Huber",
@@ -84,6 +86,7 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "Softplus",
     "Tanh",
+    "check_gradients",
     "evaluate",
     "load",
     "load_digits",

@@ -102,6 +102,44 @@ def summary(model: Path, /) -> int:
     return summary_command(model)
 
 
+@app.command
+def check(
+    target: str,
+    /,
+    *,
+    arguments: str | None = None,
+    input_shape: str | None = None,
+    target_shape: str | None = None,
+    labels: str | None = None,
+    seed: int = 0,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Check the gradients of the layers in a Python file, and name the mistakes.
+
+    Parameters
+    ----------
+    target
+        FILE.py, or FILE.py:NAME for one class of it. The file may say what to check by a function
+        check_cases() that returns tuples (layer, x) or (loss, x, y).
+    arguments
+        Arguments of the constructor, as 3,5.
+    input_shape
+        The shape of a random input, as 4,3.
+    target_shape
+        For a loss: the shape of random targets.
+    labels
+        For a loss: class indices, as 0,2,1,1.
+    seed
+        Draws the input and the gradient from above.
+    json
+        Print the report as JSON.
+    """
+    from chainrule.cli.check import Inputs, check_command
+
+    inputs = Inputs(arguments, input_shape, target_shape, labels, seed)
+    return check_command(target, inputs, as_json=json)
+
+
 def run(words: Sequence[str]) -> int:
     """Run the command with these words, and return its exit code."""
     errors.debug = "--debug" in words

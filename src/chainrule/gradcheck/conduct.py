@@ -10,7 +10,7 @@ from chainrule.layer import Array
 
 __all__ = ["Misconduct", "misconduct"]
 
-LARGE = 1000.0
+LARGE, LARGEST = 1000.0, 8000.0
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,13 @@ def misconduct(
     rng : numpy.random.Generator
         Draws the second input.
     """
-    yield from _mutations(subject, upstream)
+    mutations = list(_mutations(subject, upstream))
+    yield from mutations
     yield from _float32(subject, analytic)
     if subject.differentiable_input:
         other = _another_input(subject.x, rng)
-        yield from _memory(subject, upstream, analytic, other)
+        if not any(seen.mistake == "uses_updated_weights" for seen in mutations):
+            yield from _memory(subject, upstream, analytic, other)
         yield from _aliasing(subject, upstream, other)
         yield from _overflow(subject, upstream)
 
@@ -151,10 +153,11 @@ def _rounded_to_float32(array: Array) -> bool:
 
 def _overflow(subject: Subject, upstream: Array | None) -> Iterator[Misconduct]:
     """Try large inputs; numbers of longer range tell which results ought to be finite."""
-    size = float(np.abs(subject.x).max(initial=0))
-    if size == 0 or not np.isfinite(size):
+    if not subject.x.any() or not np.isfinite(subject.x).all():
         return
-    x = subject.x * (LARGE / size)
+    # Both signs get large, but not so large that numbers of longer range overflow as well.
+    ends = [float(end) for end in (subject.x.max(), -subject.x.min()) if end > 0]
+    x = subject.x * min(LARGE / min(ends), LARGEST / max(ends))
     at_large = subject.analytic(upstream, x=x)
     arrays = {"output": at_large.output, **at_large.gradients}
     bad = [n for n, a in arrays.items() if isinstance(a, np.ndarray) and not np.isfinite(a).all()]
@@ -179,7 +182,7 @@ def _overflow(subject: Subject, upstream: Array | None) -> Iterator[Misconduct]:
             yield Misconduct(
                 INPUT if name == "output" else name,
                 "overflow",
-                f"with inputs up to {LARGE:g}, {what} gives {found[index]} at {index}; "
+                f"with inputs up to {np.abs(x).max():.3g}, {what} gives {found[index]} at {index}; "
                 f"the true value is {float(true[index]):.4g}",
             )
 

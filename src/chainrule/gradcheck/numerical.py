@@ -57,7 +57,8 @@ class _Step:
     difference: float
     second: float
     own: float
-    noise: float
+    size: float  # of the outputs that changed
+    h: float
 
 
 def element_wise(
@@ -136,7 +137,7 @@ def _summed(weights: Array | float, up: Array, centre: Array, down: Array, h: fl
         difference = float((weighted * (up - down)).sum() / (2 * h))
         second = float((weights * ((up - centre) - (centre - down))).sum() / h)
         size = float(np.abs(weighted * up).sum())
-    return _Step(difference, second, 0.0, NOISE * size / h)
+    return _Step(difference, second, 0.0, size, h)
 
 
 def _one(step: Callable[[float], _Step], value: float) -> tuple[float, float, bool, float]:
@@ -160,10 +161,15 @@ def _best(steps: list[_Step]) -> tuple[float, float, float]:
         own = (gain * narrow.own - wide.own) / (gain - 1)
         # What Richardson removes is the error of order h^2; what is left is of order h^4.
         removed = abs(narrow.difference - wide.difference)
-        error = removed**2 / max(abs(estimate), removed, 1e-300) + narrow.noise
+        error = removed**2 / max(abs(estimate), removed, 1e-300) + _noise(steps, narrow)
         if error < best[1]:
             best = (estimate, error, own)
     return best
+
+
+def _noise(steps: list[_Step], step: _Step) -> float:
+    # A step too short to move a rounded output shows no change: the wider ones tell what can move.
+    return float(NOISE * max(s.size for s in steps) / step.h)
 
 
 def _good(best: tuple[float, float, float]) -> bool:
@@ -172,7 +178,8 @@ def _good(best: tuple[float, float, float]) -> bool:
 
 def _is_kink(steps: list[_Step], estimate: float, error: float) -> bool:
     last, before = steps[-1], steps[-2]
-    threshold = 1e-7 * abs(estimate) + 1e3 * last.noise
+    noise = 1e3 * _noise(steps, last)
+    threshold = 1e-7 * abs(estimate) + noise
     stays = abs(last.second) > 0.6 * abs(before.second) and abs(last.second) > threshold
-    disagrees = error > 1e-5 * abs(estimate) + 1e3 * last.noise
+    disagrees = error > 1e-5 * abs(estimate) + noise
     return stays or disagrees

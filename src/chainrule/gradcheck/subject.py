@@ -7,7 +7,7 @@ the same outputs.
 
 import copy
 import inspect
-import random
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -110,7 +110,8 @@ class Subject:
         self._fresh_each_time = False
         self._generators: list[tuple[Any, Any]] = []
         self.use(copy.deepcopy(self._base))
-        self.call_forward(self.x)  # some layers make their parameters at the first forward
+        first = self.call_forward(self.x.copy())  # some layers make their parameters only here
+        self._one_number = np.ndim(first) == 0
         self.parameters = self._find_parameters()
         self.use(copy.deepcopy(self._base))
         self.values = {p.label: self._read(p) for p in self.parameters}
@@ -150,7 +151,8 @@ class Subject:
             _set_state(generator, copy.deepcopy(state))
         if self._hold_global:
             np.random.seed(0)  # noqa: NPY002  # a user's layer may draw from it: hold it still
-            random.seed(0)
+            if "random" in sys.modules:
+                sys.modules["random"].seed(0)
         with np.errstate(all="ignore"):
             if self.kind == "layer":
                 return guarded("forward", self.thing.forward, x)
@@ -180,6 +182,8 @@ class Subject:
 
     def share(self) -> Array | float:
         """Return the weight of each output in the scalar that a loss's backward derives."""
+        if self._one_number:
+            return 1.0
         loss = self.thing.cost if self.kind == "model" and hasattr(self.thing, "cost") else None
         loss = self.thing if self.kind == "loss" else loss
         totals = getattr(loss, "sample_totals", None)
@@ -351,7 +355,9 @@ def _copied(value: Any) -> Any:
 def _generators(thing: Any) -> list[Any]:
     """Return every random generator that the thing's code can reach."""
     found: list[Any] = []
-    kinds = (np.random.Generator, np.random.RandomState, random.Random)
+    kinds: tuple[type, ...] = (np.random.Generator, np.random.RandomState)
+    if "random" in sys.modules:  # nobody draws from a module that nobody imported
+        kinds += (sys.modules["random"].Random,)
     for _, part in _parts(thing):
         if isinstance(part, Layer):
             found.append(part.rng)

@@ -1,5 +1,6 @@
 """The training loop: forward, loss, backward, step."""
 
+import contextlib
 import math
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ import numpy as np
 from chainrule.data import Batches, MiniBatches
 from chainrule.model import Model
 from chainrule.optimizers import SGD, Optimizer
+from chainrule.training.anomalies import Watch
 from chainrule.training.callbacks import Callback
 from chainrule.training.evaluation import evaluate
 from chainrule.training.history import History
@@ -69,6 +71,7 @@ def train(
     validation_data: Any = None,
     callbacks: Sequence[Callback] = (),
     shuffle: bool = True,
+    detect_anomalies: bool = False,
     verbose: bool = True,
 ) -> History:
     """Train a model: for each mini-batch forward, loss, backward, and a step of the optimiser.
@@ -93,6 +96,9 @@ def train(
     shuffle : bool
         Whether to deal the samples into new mini-batches from the second epoch on, where the data
         can: those of ``load_minibatches`` do. A plain list of mini-batches stays as it is.
+    detect_anomalies : bool
+        Whether to look at every array for NaN and infinity, and stop at the first: the error names
+        the layer, the pass and the step. It costs time.
     verbose : bool
         Whether to print a line an epoch, and a progress bar on a terminal.
 
@@ -108,7 +114,7 @@ def train(
         If the learning rate or the number of epochs makes no sense, the data hold no mini-batch, or
         their shapes do not fit.
     FloatingPointError
-        If the loss is no longer a finite number.
+        If the loss is no longer a finite number; with ``detect_anomalies``, if any array is not.
 
     Examples
     --------
@@ -140,6 +146,9 @@ def train(
     callbacks = [*callbacks, Progress()] if show else list(callbacks)
     was_training = model.training
     begun: list[Callback] = []
+    watch: contextlib.AbstractContextManager[None] = (
+        Watch(run) if detect_anomalies else contextlib.nullcontext()
+    )
     try:
         for callback in callbacks:
             callback.on_train_begin(run)
@@ -149,7 +158,7 @@ def train(
             if shuffle and run.epoch > 1 and isinstance(batches, MiniBatches):
                 batches.shuffle()
             # Overflow is told in plain words, by the check of the loss.
-            with np.errstate(over="ignore", invalid="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"), watch:
                 _epoch(run, batches, validation_data, callbacks)
             if verbose and not show:
                 print(run.epoch_line(), flush=True)
@@ -169,8 +178,8 @@ def _epoch(
     model.training = True
     total, count = 0.0, 0
     for x, y, weights in _each(batches):
-        losses = model.loss(x, y, weights)
         run.step += 1
+        losses = model.loss(x, y, weights)
         total += model.cost.mean() * len(losses)
         count += len(losses)
         run.running_loss = total / count
