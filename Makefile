@@ -1,21 +1,24 @@
 # chainrule: two commands do all the set-up.
 #
-#   make demo   make .venv, install, train on handwritten digits
-#   make test   make .venv with the development tools, run every check
+#   make demo    makes .venv, installs chainrule, trains a net on handwritten digits
+#   make test    makes .venv with the development tools, runs every check
 #
-# Needs Python 3.11 or newer, make and git. Another Python: make demo PYTHON=python3.12
+#   make parity  adds PyTorch to .venv, so that make test compares with it too
+#   make golden  writes PyTorch's values anew into tests/golden
+#   make clean   removes .venv and what the tools left
+#
+# Needs Python 3.11 or newer. Another Python: make demo PYTHON=python3.12
 
 PYTHON ?= python3
 BIN    := .venv/bin
-# An activated environment elsewhere must not leak into ours.
-unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+PIP    := $(BIN)/python -m pip install --quiet
+# What is set for another environment must not leak into ours.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PIP_USER PIP_TARGET PIP_PREFIX
 
-.PHONY: help demo test lint parity golden clean
+.PHONY: help demo test parity golden clean
 
 help:
-	@sed -n '3,6s/^# \{0,1\}//p' Makefile
-	@echo '  make parity adds PyTorch, so that make test compares with it'
-	@echo '  make clean  removes .venv and what the tools left'
+	@sed -n '3,10s/^# \{0,1\}//p' Makefile
 
 demo: .venv/.demo
 	$(BIN)/chainrule train
@@ -28,23 +31,33 @@ test: .venv/.dev
 	@echo '== the wheel, installed alone'          && $(BIN)/python tools/check_wheel.py
 	@$(BIN)/python tools/closing_line.py
 
-parity: .venv/.dev
-	$(BIN)/python -m pip install --quiet 'torch==2.13.0'
+parity: .venv/.parity
 
-golden: parity
+golden: .venv/.parity
 	$(BIN)/python tests/golden/make_golden.py
 
+# Each stamp says that its packages are in .venv; a change of pyproject.toml installs them anew.
 .venv/.made:
-	@$(PYTHON) tools/make_venv.py .venv
-	@touch .venv/.made
+	@command -v '$(PYTHON)' > /dev/null || \
+	    { echo 'No $(PYTHON) here. chainrule needs Python 3.11 or newer: make demo PYTHON=...'; exit 1; }
+	@echo '== making .venv'
+	@'$(PYTHON)' tools/make_venv.py .venv
+	@touch $@
 
 .venv/.demo: .venv/.made pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[cli]'
-	@touch .venv/.demo
+	@echo '== installing chainrule into .venv'
+	@$(PIP) --editable '.[cli]'
+	@touch $@
 
 .venv/.dev: .venv/.made pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	@touch .venv/.dev .venv/.demo
+	@echo '== installing chainrule and the development tools into .venv'
+	@$(PIP) --editable '.[dev]'
+	@touch $@ .venv/.demo
+
+.venv/.parity: .venv/.dev
+	@echo '== installing PyTorch into .venv'
+	@$(PIP) --editable '.[parity]'
+	@touch $@
 
 clean:
 	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

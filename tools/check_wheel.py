@@ -10,8 +10,13 @@ ROOT = Path(__file__).parent.parent
 PICTURES = ["curves.png", "confusion.png", "mistakes.png", "weights.png"]
 
 CORE = """
+import sys
+from pathlib import Path
 import chainrule
 from chainrule import *
+home = Path(chainrule.__file__).parent
+assert home.is_relative_to(sys.prefix), f"imported from {home}, not from the wheel"
+assert (home / "py.typed").is_file(), "the wheel has no py.typed"
 x, y = load_digits(split="train")
 net = Model([Flatten(), Linear(64, 100), Relu(), Linear(100, 10), Softmax()], CrossEntropy())
 history = train(net, 0.1, 3, (x / 16.0, y), verbose=False)
@@ -44,7 +49,8 @@ def main() -> None:
             [folder / "venv" / "bin" / "chainrule", "train"],
             capture_output=True, text=True, check=False, cwd=folder,
         )  # fmt: skip
-        if bare.returncode != 2 or "pip install 'chainrule[cli]'" not in bare.stderr:
+        names_the_extra = "pip install 'chainrule[cli]'" in bare.stderr
+        if bare.returncode != 2 or not names_the_extra or bare.stderr.count("\n") != 1:
             sys.exit(f"without its extra the command should say so, got:\n{bare.stderr}")
 
         run(python, "-m", "pip", "install", "--quiet", f"{wheel}[cli]")

@@ -20,7 +20,7 @@ try:
 except ImportError:
     sys.exit(
         "This Python cannot make a virtual environment with pip. On Debian and Ubuntu install it: "
-        "sudo apt install python3-venv"
+        "sudo apt install python{}.{}-venv".format(*sys.version_info[:2])
     )
 venv.create(folder, with_pip=True, clear=True, symlinks=True)
 subprocess.run(

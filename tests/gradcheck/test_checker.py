@@ -3,6 +3,7 @@
 import copy
 import json
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from chainrule.gradcheck.numerical import along, element_wise
 from chainrule.gradcheck.picture import figure
 from chainrule.testing import assert_gradients
 from mutants.linear import Linear as PlainLinear
+from mutants.linear import TransposedSquareGradient
 
 ACTIVATIONS = [cr.Tanh, cr.Sigmoid, cr.ReLU, cr.SiLU, cr.GELU, cr.Softplus, cr.ELU, cr.LeakyReLU]
 
@@ -23,6 +25,7 @@ class Perturbed(cr.Sequential):
     """A net of which one entry of one gradient is a thousandth too large."""
 
     place = (0, 0)
+    spoiled: ClassVar[list[bool]] = []  # of the class: the checker works on copies
 
     def backward(self, grad):
         back = super().backward(grad)
@@ -31,8 +34,8 @@ class Perturbed(cr.Sequential):
         arrays = [back, *(a for layer in layers for a in (layer.grad_w, layer.grad_b))]
         array = arrays[which % len(arrays)]
         candidates = np.flatnonzero(np.abs(array) > 1e-8)
-        self.spoiled = len(candidates) > 0
-        if self.spoiled:
+        Perturbed.spoiled.append(len(candidates) > 0)
+        if len(candidates):
             array.flat[candidates[entry % len(candidates)]] *= 1.001
         return back
 
@@ -54,19 +57,23 @@ def random_net(data, kind):
 def test_one_perturbed_entry_is_always_seen(data):
     net, x = random_net(data, Perturbed)
     net.place = (data.draw(st.integers(0, 8)), data.draw(st.integers(0, 100)))
+    Perturbed.spoiled.clear()
     report = check_gradients(net, x)
-    spoiled = net.astype(np.float64)
-    upstream = np.random.default_rng(0).standard_normal(spoiled.forward(x).shape)
-    spoiled.backward(upstream)
-    assert report.ok != spoiled.spoiled, report.text()
+    # The first backward is the one that is compared; others try other inputs.
+    if Perturbed.spoiled[0]:
+        assert not report.ok
+        assert any(not finding.ok and not finding.unproved for finding in report.findings)
+    else:
+        assert all(finding.ok or finding.unproved for finding in report.findings), report.text()
 
 
 @given(st.data())
 @settings(max_examples=100, deadline=None, derandomize=True)
 def test_random_right_nets_pass(data):
+    """Behind dead ReLUs there may be nothing but kinks: then nothing is said to be proved."""
     net, x = random_net(data, cr.Sequential)
     report = check_gradients(net, x)
-    assert report.ok, report.text()
+    assert all(finding.ok or finding.unproved for finding in report.findings), report.text()
 
 
 def test_a_large_net_is_sampled_and_one_wrong_entry_is_found(rng):
@@ -102,6 +109,13 @@ def test_the_thing_and_its_input_stay_as_they_were(make, rng):
     for name, value in after.items():
         np.testing.assert_array_equal(value, before[name])
         assert not isinstance(value, np.ndarray) or value.dtype == before[name].dtype
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_input_of_the_same_seed_does_not_hide_a_transposition(seed):
+    x = np.random.default_rng(seed).standard_normal((4, 3))
+    report = check_gradients(TransposedSquareGradient(3, 3), x, seed=seed)
+    assert report["weights"].mistake == "transposed"
 
 
 def test_global_randomness_is_used_but_the_verdict_is_the_same():

@@ -28,6 +28,7 @@ def figure(report: "GradientReport") -> Any:
         If no array's gradients are known.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     drawn = [f for f in report.findings if _comparable(f)]
     if not drawn:
@@ -38,7 +39,6 @@ def figure(report: "GradientReport") -> Any:
         analytic, numerical = _matrix(finding.analytic_array), _matrix(finding.numerical_array)
         both = np.concatenate([analytic.ravel(), numerical.ravel()])
         limit = float(np.abs(both[np.isfinite(both)]).max(initial=0)) or 1.0
-        verdict = "ok" if finding.ok else " or ".join(finding.mistakes) or "wrong"
         panels = {
             "analytic": analytic,
             "numerical": numerical,
@@ -48,7 +48,9 @@ def figure(report: "GradientReport") -> Any:
             ax.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
             ax.set_title(title, fontsize=9)
             ax.tick_params(labelsize=7)
-        row[0].set_ylabel(f"{finding.name}\n{verdict}", fontsize=9)
+            for axis in (ax.xaxis, ax.yaxis):
+                axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        row[0].set_ylabel(f"{finding.name}\n{finding.verdict}", fontsize=9)
     return made
 
 

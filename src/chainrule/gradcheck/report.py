@@ -25,6 +25,8 @@ class Finding:
         ``"input"``, or the parameter's name.
     ok : bool
         Whether its gradient was checked, and is right.
+    unproved : bool
+        Whether too few elements could be compared to say anything.
     shape : tuple of int
         The array's shape.
     checked, skipped : int
@@ -53,6 +55,7 @@ class Finding:
     checked: int = 0
     skipped: int = 0
     directions: int = 0
+    unproved: bool = False
     max_error: float = float("nan")
     index: tuple[int, ...] | None = None
     analytic: float = float("nan")
@@ -69,16 +72,21 @@ class Finding:
         return self.mistakes[0] if self.mistakes else None
 
     @property
+    def verdict(self) -> str:
+        """What is said of the array in a word or two."""
+        if self.ok:
+            return "ok"
+        return ", ".join(self.mistakes) or ("not proved" if self.unproved else "wrong")
+
+    @property
     def words(self) -> list[str]:
         """What is wrong, the evidence and the remedy, in sentences."""
         if self.ok:
             return []
-        lines = []
+        lines = [self.pattern] if self.unproved else []
         for mistake, evidence in zip(self.mistakes, self.evidence, strict=True):
             known = MISTAKES[mistake]
             lines.append(f"{mistake}: {known.sentence}: {evidence}. Remedy: {known.remedy}")
-        if len(self.mistakes) > 1:
-            lines.insert(0, "The numbers fit each of these:")
         return lines or [f"No known mistake explains the numbers. {self.pattern}"]
 
 
@@ -166,6 +174,7 @@ class GradientReport:
                     "shape": list(f.shape),
                     "checked": f.checked,
                     "skipped": f.skipped,
+                    "unproved": f.unproved,
                     "directions": f.directions,
                     "max_error": _finite(f.max_error),
                     "index": None if f.index is None else list(f.index),
@@ -204,7 +213,7 @@ def _row(finding: Finding) -> tuple[str, ...]:
         index,
         "" if np.isnan(finding.analytic) else f"{finding.analytic:.6g}",
         "" if np.isnan(finding.numerical) else f"{finding.numerical:.6g}",
-        "ok" if finding.ok else " or ".join(finding.mistakes) or "wrong",
+        finding.verdict,
     )
 
 
