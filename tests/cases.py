@@ -17,15 +17,18 @@ class LayerCase:
     """How to build a layer, what to feed it, and what PyTorch calls it.
 
     ``torch`` takes the module torch and our layer, and returns a function of tensors (x, parameters
-    by name) that computes the same.
+    by name) that computes the same. ``inputs`` draws an input of a shape where normal values will
+    not do, as for a layer that takes indices; such a layer has no gradient of its input either.
     """
 
     name: str
     build: Callable[[], cr.Layer]
-    shapes: tuple[tuple[int, ...], ...] = ((1, 5), (4, 5), (3, 2, 5))
+    shapes: tuple[tuple[int, ...], ...] = ((1, 5), (4, 5), (3, 2, 5), (2, 1, 3, 5))
     torch: Callable[[Any, Any], Callable[..., Any]] | None = None
     kinks: bool = False  # inputs near 0 have no derivative
     random: bool = False
+    inputs: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray] | None = None
+    input_gradient: bool = True
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,15 @@ LAYERS = [
     LayerCase("Linear", lambda: cr.Linear(5, 4), torch=linear),
     LayerCase("Linear-no-bias", lambda: cr.Linear(5, 3, bias=False), torch=linear),
     LayerCase("Linear-glorot", lambda: cr.Linear(5, 1, initializer="glorot"), torch=linear),
+    LayerCase("Linear-lecun", lambda: cr.Linear(5, 7, initializer="lecun"), torch=linear),
+    LayerCase("Linear-orthogonal", lambda: cr.Linear(5, 5, initializer="orthogonal"), torch=linear),
+    LayerCase("Linear-zeros", lambda: cr.Linear(5, 2, initializer="zeros"), torch=linear),
+    LayerCase("Linear-one", lambda: cr.Linear(1, 3), shapes=((1, 1), (4, 1), (3, 2, 1)),
+              torch=linear),
     LayerCase("ReLU", cr.ReLU, torch=unary("relu"), kinks=True),
     LayerCase("LeakyReLU", lambda: cr.LeakyReLU(0.1), torch=unary("leaky_relu", negative_slope=0.1),
               kinks=True),
+    LayerCase("LeakyReLU-default", cr.LeakyReLU, torch=unary("leaky_relu"), kinks=True),
     LayerCase("ELU", lambda: cr.ELU(1.3), torch=unary("elu", alpha=1.3), kinks=True),
     LayerCase("GELU", cr.GELU, torch=unary("gelu")),
     LayerCase("GELU-tanh", lambda: cr.GELU("tanh"), torch=unary("gelu", approximate="tanh")),
@@ -72,6 +81,7 @@ LAYERS = [
     LayerCase("Flatten", cr.Flatten, shapes=((1, 5), (3, 2, 5), (2, 3, 4, 1)),
               torch=lambda torch, layer: lambda x, p: x.flatten(1)),
     LayerCase("Dropout", lambda: cr.Dropout(0.4), random=True),
+    LayerCase("Dropout-half", cr.Dropout, random=True),
     LayerCase("Dropout-none", lambda: cr.Dropout(0.0), torch=unary("dropout", p=0.0)),
     LayerCase("Dropout-all", lambda: cr.Dropout(1.0), torch=unary("dropout", p=1.0)),
     LayerCase("Sequential", lambda: cr.Sequential([cr.Linear(5, 6), cr.Tanh(), cr.Linear(6, 2)]),
@@ -84,7 +94,14 @@ LAYERS = [
               torch=lambda torch, layer: lambda x, p: x + torch.tanh(
                   torch.nn.functional.linear(x, p["inner.0.weights"].T, p["inner.0.biases"]))),
     LayerCase("Residual-shortcut",
-              lambda: cr.Residual([cr.Linear(5, 3), cr.Tanh()], shortcut=cr.Linear(5, 3))),
+              lambda: cr.Residual([cr.Linear(5, 3), cr.Tanh()], shortcut=cr.Linear(5, 3)),
+              torch=lambda torch, layer: lambda x, p: torch.nn.functional.linear(
+                  x, p["shortcut.weights"].T, p["shortcut.biases"]) + torch.tanh(
+                  torch.nn.functional.linear(x, p["inner.0.weights"].T, p["inner.0.biases"]))),
+    LayerCase("Residual-dropout", lambda: cr.Residual([cr.Dropout(0.3), cr.Linear(5, 5)]),
+              random=True),
+    LayerCase("Residual-softmax", lambda: cr.Residual([cr.Softmax()]),
+              torch=lambda torch, layer: lambda x, p: x + torch.softmax(x, -1)),
 ]  # fmt: skip
 
 
@@ -106,6 +123,25 @@ def one_hot(count: int, samples: int) -> Callable[[np.random.Generator], np.ndar
 
 def positive(*shape: int) -> Callable[[np.random.Generator], np.ndarray]:
     return lambda rng: rng.uniform(0.1, 2, shape)
+
+
+def apart(*shape: int) -> Callable[[np.random.Generator], np.ndarray]:
+    """Draw targets far enough from 0 for the kinks of a loss to be out of reach of outputs there.
+
+    The outputs ``near`` are within 0.2 of 0, the targets 0.3 to 0.5 (or 0.9 to 1.1) away.
+    """
+    return lambda rng: (
+        rng.choice([-1, 1], shape) * (rng.choice([0.4, 1.0], shape) + rng.uniform(-0.1, 0.1, shape))
+    )
+
+
+def near(*shape: int) -> Callable[[np.random.Generator], np.ndarray]:
+    return lambda rng: rng.uniform(-0.09, 0.09, shape)
+
+
+def some_zero(*shape: int) -> Callable[[np.random.Generator], np.ndarray]:
+    """Draw weights of which every third is 0: those samples are left out."""
+    return lambda rng: rng.uniform(0.1, 2, shape) * (np.arange(shape[0]) % 3 > 0)
 
 
 def nll(torch: Any, p: Any, t: Any, w: Any) -> Any:
@@ -156,6 +192,10 @@ LOSSES = [
              distribution(5, 4), classes(4, 5), positive(5)),
     LossCase("CrossEntropy-classes", lambda: cr.CrossEntropy(class_weights=WEIGHTS),
              distribution(5, 4), classes(4, 5), positive(5)),
+    LossCase("CrossEntropy-steps", lambda: cr.CrossEntropy(class_weights=WEIGHTS),
+             distribution(3, 6, 4), classes(4, 3, 6), positive(3, 6)),
+    LossCase("CrossEntropy-soft", cr.CrossEntropy, distribution(5, 4), distribution(5, 4),
+             torch=soft_nll),
     LossCase("Softmax-indices", cr.SoftmaxCrossEntropy, normal(5, 4), classes(4, 5),
              torch=cross_entropy()),
     LossCase("Softmax-one-sample", cr.SoftmaxCrossEntropy, normal(1, 4), classes(4, 1),
@@ -164,6 +204,15 @@ LOSSES = [
              torch=cross_entropy()),
     LossCase("Softmax-weights", cr.SoftmaxCrossEntropy, normal(5, 4), classes(4, 5), positive(5),
              torch=cross_entropy()),
+    LossCase("Softmax-left-out", cr.SoftmaxCrossEntropy, normal(7, 4), classes(4, 7),
+             some_zero(7), torch=cross_entropy()),
+    LossCase("Softmax-two-classes", cr.SoftmaxCrossEntropy, normal(3, 2), classes(2, 3),
+             torch=cross_entropy()),
+    LossCase("Softmax-smooth-soft", lambda: cr.SoftmaxCrossEntropy(label_smoothing=0.2),
+             normal(5, 4), distribution(5, 4), torch=cross_entropy(label_smoothing=0.2)),
+    LossCase("Softmax-everything",
+             lambda: cr.SoftmaxCrossEntropy(class_weights=WEIGHTS, label_smoothing=0.1),
+             normal(3, 6, 4), classes(4, 3, 6), positive(3, 6)),
     LossCase("Softmax-smooth", lambda: cr.SoftmaxCrossEntropy(label_smoothing=0.2),
              normal(5, 4), classes(4, 5), torch=cross_entropy(label_smoothing=0.2)),
     LossCase("Softmax-classes", lambda: cr.SoftmaxCrossEntropy(class_weights=WEIGHTS),
@@ -183,19 +232,31 @@ LOSSES = [
              normal(5, 3), classes(2, 5, 3), positive(5)),
     LossCase("Binary-smooth", lambda: cr.BinaryCrossEntropy(label_smoothing=0.2),
              normal(5, 2), classes(2, 5, 2)),
+    LossCase("Binary-everything",
+             lambda: cr.BinaryCrossEntropy(class_weights=[1, 3], label_smoothing=0.1),
+             normal(5, 3), classes(2, 5, 3), positive(5, 3)),
+    LossCase("Binary-one-sample", cr.BinaryCrossEntropy, normal(1, 1), classes(2, 1), torch=bce),
     LossCase("Squared", cr.MeanSquaredError, normal(5, 3), normal(5, 3),
              torch=difference("mse_loss")),
     LossCase("Squared-column", cr.MeanSquaredError, normal(5, 1), normal(5), positive(5),
              torch=difference("mse_loss")),
-    LossCase("Absolute", cr.MeanAbsoluteError, normal(5, 3), normal(5, 3),
+    LossCase("Squared-images", cr.MeanSquaredError, normal(2, 3, 4, 1), normal(2, 3, 4, 1),
+             positive(2)),
+    LossCase("Absolute", cr.MeanAbsoluteError, near(5, 3), apart(5, 3),
              torch=difference("l1_loss")),
-    LossCase("Huber", lambda: cr.Huber(0.7), normal(5, 3), normal(5, 3), positive(5),
+    LossCase("Absolute-weights", cr.MeanAbsoluteError, near(5, 1), apart(5), positive(5),
+             torch=difference("l1_loss")),
+    LossCase("Huber", lambda: cr.Huber(0.7), near(5, 3), apart(5, 3), positive(5),
              torch=difference("huber_loss", delta=0.7)),
+    LossCase("Huber-default", cr.Huber, near(2, 1), apart(2, 1),
+             torch=difference("huber_loss")),
 ]  # fmt: skip
 
 
 def layer_input(case: LayerCase, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """Return a random input; away from 0 for layers with a kink there."""
+    if case.inputs is not None:
+        return case.inputs(rng, shape)
     x = rng.standard_normal(shape)
     return x + np.sign(x) * 0.05 if case.kinks else x
 
@@ -203,7 +264,7 @@ def layer_input(case: LayerCase, shape: tuple[int, ...], rng: np.random.Generato
 def drawn(case: LayerCase, dtype: Any = np.float64) -> cr.Layer:
     """Return the layer, with parameters drawn and biases that are not all zero."""
     layer = case.build().astype(dtype)
-    rng = np.random.default_rng(7)
+    layer.rng = rng = np.random.default_rng(7)
     layer.draw_missing(rng)
     for _, array in layer.named_parameters():
         np.add(array, 0.1 * rng.standard_normal(array.shape), out=array, casting="same_kind")

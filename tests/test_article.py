@@ -85,10 +85,10 @@ def test_five_steps_equal_the_formulas_of_the_article(rng):
                 layer.weights -= 0.1 * layer.grad_w
                 layer.biases -= 0.1 * layer.grad_b
         np.testing.assert_allclose(losses, plain.step(x, y, 0.1), rtol=1e-12)
-        np.testing.assert_allclose(first.weights, plain.w1, rtol=1e-11, atol=1e-14)
-        np.testing.assert_allclose(second.weights, plain.w2, rtol=1e-11, atol=1e-14)
-        np.testing.assert_allclose(first.biases, plain.b1, rtol=1e-11, atol=1e-14)
-        np.testing.assert_allclose(second.biases, plain.b2, rtol=1e-11, atol=1e-14)
+        np.testing.assert_allclose(first.weights, plain.w1, rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(second.weights, plain.w2, rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(first.biases, plain.b1, rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(second.biases, plain.b2, rtol=1e-12, atol=1e-14)
 
 
 def test_the_loop_of_the_library_does_the_same(rng, capsys):

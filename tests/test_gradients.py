@@ -14,7 +14,7 @@ LOSS_IDS = [case.name for case in LOSSES]
 
 
 def central_difference(f, array):
-    """Return df/d(array) by Richardson's extrapolation of central differences."""
+    """Return df/d(array) by Richardson's extrapolation of two central differences."""
     gradient = np.empty(array.shape)
     for index in np.ndindex(array.shape):
         value, estimates = array[index], []
@@ -45,7 +45,9 @@ def test_layer(case, shape, rng):
         return layer.forward(x)
 
     upstream = rng.standard_normal(forward().shape)
-    grad_x = layer.backward(upstream)
+    grad_x = (
+        layer.backward(upstream) if case.input_gradient else layer.backward_parameters(upstream)
+    )
     analytic = {
         f"{path}.{name}": getattr(part, part.parameters[name]).copy()
         for path, part in layer.named_layers()
@@ -55,7 +57,8 @@ def test_layer(case, shape, rng):
     def scalar():
         return (forward() * upstream).sum()
 
-    assert_close(grad_x, central_difference(scalar, x))
+    if case.input_gradient:
+        assert_close(grad_x, central_difference(scalar, x))
     for path, part in layer.named_layers():
         for name in part.parameter_shapes():
             numerical = central_difference(scalar, getattr(part, name))
@@ -112,23 +115,61 @@ def views(x):
     """Return arrays equal to x that lie differently in memory."""
     yield np.asfortranarray(x)
     yield np.repeat(x, 2, axis=-1)[..., ::2]
+    yield np.repeat(x, 3, axis=0)[::3]
     yield x[::-1].copy()[::-1]
+    yield np.moveaxis(np.moveaxis(x, 0, -1).copy(), -1, 0)
     frozen = x.copy()
     frozen.flags.writeable = False
     yield frozen
+    shifted = np.empty(x.nbytes + 1, np.uint8)[1:].view(x.dtype).reshape(x.shape)
+    shifted[...] = x  # not at an address that the processor likes
+    yield shifted
+
+
+def results(case, x, upstream):
+    """Return output, input gradient and parameter gradients of the layer fresh from its row."""
+    layer = drawn(case)
+    y = layer.forward(x)
+    grad = layer.backward(upstream)
+    gradients = [getattr(p, p.parameters[n]) for p in layer.walk() for n in p.parameter_shapes()]
+    return [y, grad, *gradients]
 
 
 @pytest.mark.parametrize(("case", "shape"), LAYER_SHAPES)
 def test_memory_order_does_not_matter(case, shape, rng):
     x = layer_input(case, shape, rng)
-    layer = drawn(case)
-    y = layer.forward(x)
-    upstream = rng.standard_normal(y.shape)
-    grad = layer.backward(upstream)
+    upstream = rng.standard_normal(drawn(case).forward(x).shape)
+    expected = results(case, x, upstream)
     for other_x, other_up in zip(views(x), views(upstream), strict=True):
-        twin = drawn(case)
-        np.testing.assert_allclose(twin.forward(other_x), y, rtol=1e-13, atol=1e-15)
-        np.testing.assert_allclose(twin.backward(other_up), grad, rtol=1e-12, atol=1e-14)
+        np.testing.assert_array_equal(other_x, x)
+        for other, plain in zip(results(case, other_x, other_up), expected, strict=True):
+            np.testing.assert_allclose(other, plain, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(("case", "shape"), LAYER_SHAPES)
+def test_one_row_broadcast_over_the_samples(case, shape, rng):
+    """Such an array has a stride of 0 and one place in memory for all samples: writing shows."""
+    row = layer_input(case, (1, *shape[1:]), rng)
+    x = np.broadcast_to(row, (3, *shape[1:]))
+    y_row = rng.standard_normal((1, *drawn(case).forward(x).shape[1:]))
+    upstream = np.broadcast_to(y_row, (3, *y_row.shape[1:]))
+    for other, plain in zip(
+        results(case, x, upstream), results(case, x.copy(), upstream.copy()), strict=True
+    ):
+        np.testing.assert_allclose(other, plain, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("case", LOSSES, ids=LOSS_IDS)
+def test_memory_order_of_a_loss_does_not_matter(case, rng):
+    outputs, targets = case.outputs(rng), case.targets(rng)
+    weights = None if case.weights is None else case.weights(rng)
+    loss = case.build()
+    expected, grad = loss.forward(outputs, targets, weights), loss.backward()
+    for other_outputs, other_targets in zip(views(outputs), views(targets), strict=True):
+        np.testing.assert_allclose(
+            loss.forward(other_outputs, other_targets, weights), expected, rtol=1e-13
+        )
+        np.testing.assert_allclose(loss.backward(), grad, rtol=1e-13, atol=1e-16)
 
 
 def test_every_public_layer_and_loss_has_a_row():

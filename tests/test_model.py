@@ -264,6 +264,7 @@ def test_the_repr_of_a_loss_builds_it(case):
 
 
 def test_the_repr_of_a_model_builds_it(batch):
+    assert repr(Model([ReLU()], Huber())) == "Model([\n    ReLU(),\n], Huber())"
     model = net(seed=11, dtype=np.float64)
     same = eval(repr(model), vars(chainrule))
     assert repr(same) == repr(model)

@@ -98,10 +98,14 @@ class Function:
     _buffers: dict[str, Array] | None = None
     _rng: np.random.Generator | None = None
 
+    _kept_names: ClassVar[tuple[str, ...]] = ()  # those of the bases too
+
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         for name in cls.__dict__.get("keeps", ()):
             setattr(cls, name, _Kept(name))
+        kept = (name for base in cls.__mro__ for name in base.__dict__.get("keeps", ()))
+        cls._kept_names = tuple(dict.fromkeys(kept))
 
     def __repr__(self) -> str:
         return code(self)
@@ -128,7 +132,7 @@ class Function:
     def forget(self) -> None:
         """Let go of everything that a ``forward`` kept for ``backward``."""
         for part in self.walk():
-            for name in part._all_kept():
+            for name in part._kept_names:
                 part.__dict__.pop(name, None)
 
     @property
@@ -157,16 +161,17 @@ class Function:
             array = self._buffers[name] = np.empty(shape, dtype)
         return array
 
+    def floats(self, x: Array) -> Array:
+        """Return ``x``, whole numbers as floats: -x of small ones wraps, exp(x) rounds."""
+        return x if x.dtype.kind == "f" else x.astype(self.dtype)
+
     def buffer_like(self, name: str, x: Array) -> Array:
         """Return a buffer of the shape and float type of ``x`` (of its own type for integers)."""
         return self.buffer(name, x.shape, x.dtype if x.dtype.kind == "f" else None)
 
-    def _all_kept(self) -> set[str]:
-        return {name for cls in type(self).__mro__ for name in cls.__dict__.get("keeps", ())}
-
     def __getstate__(self) -> dict[str, Any]:
         # A copy starts with its own buffers, and without a forward to go back from.
-        dropped = self._all_kept() | {"_buffers"}
+        dropped = {*self._kept_names, "_buffers"}
         return {name: value for name, value in self.__dict__.items() if name not in dropped}
 
 
@@ -298,7 +303,7 @@ class Layer(Function):
     def _create(self, name: str, like: str) -> Array:
         """Make an array that was asked for before it was set."""
         if name == like:
-            self.draw_missing(np.random.default_rng(0))
+            self.draw_missing(self.rng)
         elif like in self.parameter_shapes():
             parameter = getattr(self, like)
             self.__dict__[name] = np.zeros(parameter.shape, parameter.dtype)

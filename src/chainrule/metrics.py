@@ -21,7 +21,8 @@ def labels(targets: ArrayLike, ndim: int = 1) -> Array:
     targets = np.asarray(targets)
     if targets.ndim == ndim + 1:  # one column holds the answer itself, several a row of scores
         targets = targets[..., 0] if targets.shape[-1] == 1 else targets.argmax(axis=-1)
-    return targets.astype(np.intp)
+    whole: Array = np.rint(targets).astype(np.intp)
+    return whole  # a soft yes, as 0.8, is a yes
 
 
 def accuracy(predicted: ArrayLike, targets: ArrayLike) -> float:

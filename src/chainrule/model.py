@@ -85,17 +85,20 @@ class Model:
         if not isinstance(cost, Loss):
             hint = f" Write {cost.__name__}()." if isinstance(cost, type) else ""
             raise TypeError(f"Model: the cost must be a chainrule.Loss, got {cost!r}.{hint}")
-        if np.dtype(dtype).kind != "f":
-            raise ValueError(f"Model: dtype must be a float type, as float32, got {dtype!r}.")
+        self.dtype = _float_type(dtype)
         self._net = Sequential(layers)
         self.layers = self._net.layers
         self.cost = cost
-        self.dtype = np.dtype(dtype)
         self.seed = seed
         self.rng = np.random.default_rng(seed)
         self.metadata: dict[str, Any] = {}
         self._check_ownership()
-        self._lay_out()
+        try:
+            self._lay_out()
+        except BaseException:
+            for part in self._functions():
+                part._buffers = None  # it belongs to no model
+            raise
 
     # -- the two passes -------------------------------------------------------------------------
 
@@ -107,6 +110,7 @@ class Model:
         ValueError
             If the shape does not fit the first layer, or the values are not numbers.
         """
+        self.cost.forget()  # what it kept belongs to an earlier forward
         return np.array(self._forward(x), dtype=self.dtype)
 
     def loss(self, x: ArrayLike, y: ArrayLike, sample_weights: ArrayLike | None = None) -> Array:
@@ -126,6 +130,7 @@ class Model:
         ValueError
             If the shapes or values do not fit.
         """
+        self.cost.forget()  # so that nothing stale is left if this fails
         return self.cost.forward(self._forward(x), y, sample_weights)
 
     def backward(self) -> None:
@@ -183,6 +188,7 @@ class Model:
             raise ValueError(f"Model: batch_size must be at least 1, got {batch_size}.")
         training = self.training
         self.training = False
+        self.cost.forget()
         try:
             if x.ndim == 0 or len(x) <= batch_size:
                 return self.forward(x)
@@ -258,15 +264,14 @@ class Model:
 
     def astype(self, dtype: DTypeLike) -> Self:
         """Return a copy that computes in ``dtype``; this model stays as it is."""
-        state = self.__getstate__()
-        net: Sequential = state["_net"].astype(dtype)
-        cost = copy.deepcopy(self.cost)
-        cost.dtype = np.dtype(dtype)
-        other = type(self).__new__(type(self))
-        other.__setstate__(
-            {**state, "_net": net, "layers": net.layers, "cost": cost, "dtype": np.dtype(dtype)}
-        )
+        other = copy.deepcopy(self)
+        other.dtype = _float_type(dtype)
+        other._lay_out()
         return other
+
+    def __copy__(self) -> Self:
+        # Two models cannot share layers: each layer's parameters lie in one flat vector.
+        return copy.deepcopy(self)
 
     # -- description and files ------------------------------------------------------------------
 
@@ -275,7 +280,7 @@ class Model:
         options = ""
         if self.dtype != np.float32:
             options += f", dtype={self.dtype.name!r}"
-        if self.seed != 0 and isinstance(self.seed, int):
+        if self.seed != 0 and isinstance(self.seed, (int, np.integer)):
             options += f", seed={self.seed}"
         return f"Model([\n{lines}], {self.cost!r}{options})"
 
@@ -304,7 +309,7 @@ class Model:
         --------------------------------------
         total                               49
         """
-        shape = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
+        shape = tuple(np.atleast_1d(np.asarray(input_shape, dtype=int)).tolist())
         rows = [("layer", "output shape", "parameters")]
         training = self.training
         self.training = False
@@ -416,6 +421,12 @@ class Model:
         self._lay_out()
 
 
+def _float_type(dtype: DTypeLike) -> np.dtype[Any]:
+    if dtype is None or np.dtype(dtype).kind != "f":
+        raise ValueError(f"Model: dtype must be a float type, as float32, got {dtype!r}.")
+    return np.dtype(dtype)
+
+
 def _numbers(x: ArrayLike) -> Array:
     try:
         x = np.asarray(x)
@@ -495,6 +506,8 @@ def _fill(path: str | os.PathLike[str], net: Sequential, arrays: dict[str, Array
             array = left.pop(key)
             if array.shape != shape:
                 raise ValueError(f"{path}: {key} has shape {array.shape}, {layer!r} needs {shape}.")
+            if array.dtype.kind != "f":
+                raise ValueError(f"{path}: {key} holds {array.dtype}, no floats.")
             layer.dtype = array.dtype
             setattr(layer, name, array)
     if left:

@@ -63,14 +63,17 @@ class Optimizer:
                 f"{self!r}: {parameters.shape} parameters but {gradients.shape} gradients."
             )
         if not self.state:
-            self.state = {name: np.zeros_like(parameters) for name in (*self.averages, "scratch")}
+            # Averages of float16 would lose what small steps add: float32 at least.
+            dtype = np.result_type(parameters, np.float32)
+            names = (*self.averages, "scratch")
+            self.state = {name: np.zeros(parameters.shape, dtype) for name in names}
         if self.state["scratch"].shape != parameters.shape:
             raise ValueError(
                 f"{self!r} has made {self.steps} steps on a net of {self.state['scratch'].size} "
                 f"parameters, and got one of {parameters.size}. Build a new optimiser."
             )
         self.steps += 1
-        self.update(parameters, gradients)
+        self.update(parameters, gradients.astype(self.state["scratch"].dtype, copy=False))
 
     def update(self, parameters: Array, gradients: Array) -> None:
         """Move ``parameters`` in place; ``steps`` has counted this step already."""
@@ -129,6 +132,8 @@ class SGD(Optimizer):
             raise ValueError(f"SGD: the momentum must be from 0 to below 1, got {momentum}.")
         if nesterov and (momentum == 0 or dampening != 0):
             raise ValueError("SGD: nesterov needs a momentum above 0 and a dampening of 0.")
+        if not 0 <= dampening <= 1:
+            raise ValueError(f"SGD: the dampening must be from 0 to 1, got {dampening}.")
         if not weight_decay >= 0:
             raise ValueError(f"SGD: weight_decay must be 0 or more, got {weight_decay}.")
         self.momentum = momentum

@@ -87,7 +87,7 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
         with safe_open(path, framework="numpy") as file:
             description = _description(path, file.metadata() or {})
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no dict
-    except SafetensorError as error:
+    except (SafetensorError, TypeError, AttributeError) as error:  # or a type that NumPy lacks
         raise ValueError(f"{path} is damaged, or no safetensors file: {error}.") from error
     return arrays, description
 

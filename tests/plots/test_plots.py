@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("matplotlib")
 from matplotlib.figure import Figure
 
-from chainrule import History, plots
+from chainrule import History, Linear, plots
 
 
 def history(epochs, accuracy=True):
@@ -37,20 +37,45 @@ def test_curves(epochs, accuracy, tmp_path):
         plots.curves(History())
 
 
-def test_given_axes_are_drawn_into():
-    ax = Figure().subplots()
-    assert plots.curves(history(3, accuracy=False), ax=ax) is ax
-    assert plots.confusion(np.eye(3, dtype=int), ax=ax) is ax
+def test_given_axes_are_drawn_into(tmp_path):
+    figure = Figure(figsize=(16, 9))
+    cells = figure.subplots(2, 3).ravel()
+    images, targets, answers = np.zeros((2, 4, 4)), np.array([0, 1]), np.eye(2)
+    made = [
+        plots.curves(history(3), ax=cells[0]),
+        plots.curves(history(3, accuracy=False), ax=cells[1]),
+        plots.confusion(np.eye(3, dtype=int), ax=cells[2]),
+        plots.mistakes(images, targets, answers, ax=cells[3]),
+        plots.weights(Linear(16, 5), (4, 4), ax=cells[4]),
+        plots.weights(Linear(16, 5), ax=cells[5]),
+    ]
+    assert made == list(cells)
+    assert drawn(cells[0], tmp_path) > 20_000
 
 
 def test_confusion(tmp_path):
     matrix = np.array([[5, 1], [0, 4]])
     axes = plots.confusion(matrix, ["cat", "dog"])
     assert [text.get_text() for text in axes.texts] == ["5", "1", "4"]
-    assert axes.get_title() == "9 of 10 right (90.00 %)"
+    assert axes.get_title() == "Confusion matrix: 9 of 10 right (90.00 %)"
     assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog"]
     assert drawn(axes, tmp_path) > 5000
     assert drawn(plots.confusion(np.zeros((30, 30), int)), tmp_path) > 5000
+    many = plots.confusion(np.eye(1000, dtype=int))  # still a picture that can be opened
+    assert max(many.figure.get_size_inches()) < 15
+    assert len(many.get_xticks()) <= 30
+    for wrong in (np.zeros((2, 3)), np.zeros((0, 0)), np.zeros(3)):
+        with pytest.raises(ValueError, match="square matrix"):
+            plots.confusion(wrong)
+    with pytest.raises(ValueError, match="1 names for 2 classes"):
+        plots.confusion(matrix, ["cat"])
+
+
+def test_few_mistakes_differ_in_colour_from_none():
+    axes = plots.confusion(np.array([[995, 5], [0, 1000]]))
+    image = axes.images[0]
+    red, none = (image.cmap(image.norm(share)) for share in (0.005, 0.0))
+    assert np.abs(np.subtract(red, none)).max() > 0.1
 
 
 def test_mistakes_are_the_worst_first(rng, tmp_path):
@@ -58,12 +83,28 @@ def test_mistakes_are_the_worst_first(rng, tmp_path):
     targets = np.array([0, 1, 1, 0])
     probabilities = np.array([[0.9, 0.1], [0.99, 0.01], [0.6, 0.4], [0.8, 0.2]])
     axes = plots.mistakes(images, targets, probabilities)
-    assert "2 mistakes among 4" in axes.get_title()
+    assert axes.get_title().startswith("2 mistakes among 4 images\n")
     first, second = axes.child_axes
     assert first.get_title() == "1 → 0  99 %"
     np.testing.assert_array_equal(first.images[0].get_array(), images[1])
     np.testing.assert_array_equal(second.images[0].get_array(), images[2])
     assert drawn(axes, tmp_path) > 5000
+
+
+def test_mistakes_that_are_left_out_are_counted(rng):
+    images, targets, answers = (
+        rng.random((50, 3, 3)),
+        np.zeros(50, int),
+        np.tile([0.2, 0.8], (50, 1)),
+    )
+    axes = plots.mistakes(images, targets, answers, ["cat", "elephant"], most=9)
+    assert axes.get_title().startswith("50 mistakes among 50 images: the 9 worst\n")
+    assert len(axes.child_axes) == 9
+    assert axes.child_axes[0].get_title() == "cat → elephant\n80 %"
+    with pytest.raises(ValueError, match="50 images, 49 targets"):
+        plots.mistakes(images, targets[1:], answers)
+    with pytest.raises(ValueError, match="at least one"):
+        plots.mistakes(images[:0], targets[:0], answers[:0])
 
 
 def test_no_mistake_is_said(rng, tmp_path):
@@ -88,6 +129,15 @@ def test_weights(rng, tmp_path):
     assert drawn(heat, tmp_path) > 2000
     with pytest.raises(ValueError, match="no image of shape"):
         plots.weights(weights, (5, 5))
+    with pytest.raises(ValueError, match="needs a matrix"):
+        plots.weights(weights[0])
+
+
+def test_weights_of_a_layer():
+    layer = Linear(4, 3)
+    axes = plots.weights(layer, (2, 2))
+    drawn_ones = {tuple(cell.images[0].get_array().ravel().tolist()) for cell in axes.child_axes}
+    assert drawn_ones == {tuple(column.tolist()) for column in layer.weights.T}
 
 
 def test_matplotlib_s_settings_are_left_alone(rng):

@@ -1,20 +1,32 @@
 """The commands and their options. What they do is in the files beside this one."""
 
+import io
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, Token
 
 import chainrule
 from chainrule.cli import errors
 from chainrule.cli.errors import UsageError
 
 __all__ = ["run"]
+
+
+def _whole(kind: Any, tokens: Sequence[Token]) -> int:
+    """Read a whole number; 1.5 is none, where the library would round it."""
+    try:
+        return int(tokens[0].value)
+    except ValueError as error:
+        raise ValueError(f"needs a whole number, got {tokens[0].value!r}.") from error
+
+
+Whole = Annotated[int, Parameter(converter=_whole)]
 
 app = App(
     name="chainrule",
@@ -31,10 +43,10 @@ def train(
     /,
     *,
     hidden: str = "100",
-    epochs: int | None = None,
+    epochs: Annotated[int | None, Parameter(converter=_whole)] = None,
     lr: float = 0.1,
-    batch_size: int = 64,
-    seed: int = 0,
+    batch_size: Whole = 64,
+    seed: Whole = 0,
     out: Path | None = None,
 ) -> int:
     """Train a net, and leave a folder with the model, its history and pictures.
@@ -111,7 +123,7 @@ def check(
     input_shape: str | None = None,
     target_shape: str | None = None,
     labels: str | None = None,
-    seed: int = 0,
+    seed: Whole = 0,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Check the gradients of the layers in a Python file, and name the mistakes.
@@ -145,6 +157,9 @@ def run(words: Sequence[str]) -> int:
     errors.debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     signal.signal(signal.SIGTERM, _terminate)
+    for stream in (sys.stdout, sys.stderr):  # a file's name may hold what the terminal cannot show
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
     try:
         if not words:
             words = ["--help"]
@@ -152,7 +167,7 @@ def run(words: Sequence[str]) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except KeyboardInterrupt as stop:
-        print("chainrule: stopped.", file=sys.stderr)
+        print(f"chainrule: stopped. {stop}".strip(), file=sys.stderr)
         return exit_code(stop)
     except BrokenPipeError:  # as `chainrule predict ... | head` leaves it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -17,6 +17,12 @@ def message(error: BaseException) -> str:
     """Return what went wrong, and what to do, in one line of plain text."""
     if isinstance(error, OSError) and error.strerror and error.filename:
         words = f"{error.filename}: {error.strerror}."
+    elif isinstance(error, OSError) and error.strerror:
+        words = f"{error.strerror}."
+    elif isinstance(error, ModuleNotFoundError) and error.name:
+        words = f"{error.name} is not installed: pip install 'chainrule[cli]'"
+    elif unused := getattr(error, "unused_tokens", None):  # the parser's, of words left over
+        words = f"unexpected: {' '.join(unused)}. See chainrule --help."
     elif isinstance(error, MemoryError):
         words = f"out of memory. {error}"
     else:
@@ -25,9 +31,15 @@ def message(error: BaseException) -> str:
     return " ".join(words.split())
 
 
-def report(error: BaseException) -> None:
-    """Print an error on the error output: in one line, or with its traceback for ``--debug``."""
+def report(error: BaseException, about: object = None) -> None:
+    """Print an error on the error output: in one line, or with its traceback for ``--debug``.
+
+    The line names the file that the error is ``about``.
+    """
     if debug:
         traceback.print_exception(error)
-    else:
-        print(f"chainrule: {message(error)}", file=sys.stderr)
+        return
+    words = message(error)
+    if about is not None and str(about) not in words:
+        words = f"{about}: {words}"
+    print(f"chainrule: {words}", file=sys.stderr)

@@ -3,7 +3,7 @@
 What is decided here in training goes into the model's file as its metadata.
 """
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,8 @@ __all__ = ["DataSet", "Preparation", "load_data"]
 
 FASHION = ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag",
            "boot"]  # fmt: skip
-FEWEST = 5
+FEWEST = 3  # of a class: a fifth of 3, rounded, is 1
+MOST_CLASSES = 1000
 
 
 @dataclass
@@ -39,6 +40,8 @@ class Preparation:
         where an image is taken as it is.
     names : list of str
         The classes.
+    background : {"dark", "light", None}
+        Of the training images; None where they have none, or are no images.
     """
 
     data: str
@@ -48,6 +51,25 @@ class Preparation:
     maximum: float
     margin: float | None
     names: list[str]
+    background: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense: it may come from a damaged file, or from wild data."""
+        numbers = [np.ravel(n) for n in (self.mean, self.deviation, self.maximum)]
+        if not all(a.dtype.kind in "fi" and np.isfinite(a).all() for a in numbers):
+            raise ValueError(f"{self.data}: some values are too large for a mean. Scale them down.")
+        sound = (
+            (numbers[1] > 0).all()
+            and (numbers[2] > 0).all()
+            and len(self.sample_shape) > 0
+            and all(isinstance(n, int) and n > 0 for n in self.sample_shape)
+            and (self.margin is None or (0 <= self.margin < 0.5 and self.background == "dark"))
+            and len(self.names) >= 2
+            and all(isinstance(name, str) for name in self.names)
+            and self.background in ("dark", "light", None)
+        )
+        if not sound:
+            raise ValueError(f"{self.data}: it makes no sense how its inputs are prepared.")
 
     @property
     def image_shape(self) -> tuple[int, int] | None:
@@ -56,7 +78,13 @@ class Preparation:
         return (shape[0], shape[1]) if len(shape) == 2 else None
 
     def rows(self, raw: Array) -> Array:
-        """Return the net's input, shape (samples, features), float32."""
+        """Return the net's input, shape (samples, features), float32.
+
+        Raises
+        ------
+        ValueError
+            If a sample has another shape, or values too large for float32.
+        """
         if list(raw.shape[1:]) != self.sample_shape:
             flat = int(np.prod(self.sample_shape))
             if raw.shape[1:] != (flat,):
@@ -64,9 +92,18 @@ class Preparation:
                     f"a sample must have shape {tuple(self.sample_shape)}, as those of "
                     f"{self.data}, got {raw.shape[1:]}."
                 )
-        rows = raw.reshape(len(raw), -1).astype(np.float32)
-        rows -= np.asarray(self.mean, np.float32)
-        rows /= np.asarray(self.deviation, np.float32)
+        # The mean goes before the digits do: in float32, 1.7e9 and 1.7e9 + 1 are one number.
+        wide = np.dtype(np.float32 if raw.dtype.itemsize < 4 else np.float64)
+        rows: Array = raw.reshape(len(raw), -1).astype(wide)
+        with np.errstate(over="ignore"):
+            rows -= np.asarray(self.mean, wide)
+            rows /= np.asarray(self.deviation, wide)
+            rows = rows.astype(np.float32, copy=False)
+        if not np.isfinite(rows).all():
+            raise ValueError(
+                "some values are much too large; the model was trained on "
+                f"values about {np.mean(self.mean):.4g}, spread {np.mean(self.deviation):.4g}."
+            )
         return rows
 
     def into(self, model: Model) -> None:
@@ -77,12 +114,17 @@ class Preparation:
     def of(cls, model: Model, path: Path) -> "Preparation":
         """Read it from the model's metadata."""
         found = model.metadata.get("preparation")
-        if not isinstance(found, dict) or set(found) != {f.name for f in fields(cls)}:
+        if not isinstance(found, dict):
             raise ValueError(
                 f"{path}: does not say how its inputs are prepared: it was not made by "
                 "`chainrule train`. Load it in Python: chainrule.load(...)."
             )
-        return cls(**found)
+        try:
+            return cls(**found)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path}: what it says of how its inputs are prepared is damaged. Train it again."
+            ) from error
 
 
 @dataclass
@@ -96,8 +138,17 @@ class DataSet:
     preparation: Preparation
 
 
+@np.errstate(over="ignore", invalid="ignore")  # Preparation looks at the figures
 def load_data(name: str) -> DataSet:
-    """Load one of the sets that have a name, or a user's file or folder."""
+    """Load one of the sets that have a name, or a user's file or folder.
+
+    Raises
+    ------
+    UsageError
+        If there is nothing of that name.
+    OSError, ValueError
+        If the data cannot be read, or are nothing to train a classifier on.
+    """
     parts: tuple[Array, ...]
     if name == "digits":
         parts = (*sets.load_digits("train"), *sets.load_digits("test"))
@@ -142,39 +193,60 @@ def _images(
         raise ValueError(
             f"{name}: images of {x.shape[1:]} to train on, but {x_test.shape[1:]} to test on."
         )
+    maximum = _maximum(x) if maximum is None else maximum
     preparation = Preparation(
         data=name,
         sample_shape=list(x.shape[1:]),
         mean=float(x.mean(dtype=np.float64)) if mean is None else mean,
         deviation=(float(x.std(dtype=np.float64)) or 1.0) if deviation is None else deviation,
-        maximum=(255.0 if x.dtype == np.uint8 else float(x.max())) if maximum is None else maximum,
+        maximum=maximum,
         margin=margin,
         names=names or _class_names(name, y, y_test),
+        background=_background(x, maximum) if x.ndim == 3 else None,
     )
     return DataSet(x, y, x_test, y_test, preparation)
+
+
+def _maximum(x: Array) -> float:
+    """Return the value of a white pixel."""
+    largest = float(x.max())
+    return 255.0 if x.dtype == np.uint8 or largest <= 0 else largest
+
+
+def _background(x: Array, maximum: float) -> str | None:
+    """Return whether most images stand on black or on white."""
+    border = np.concatenate([x[:, 0].ravel(), x[:, -1].ravel(), x[:, :, 0].ravel()])
+    share = float(np.median(border)) / maximum
+    return "dark" if share < 0.1 else "light" if share > 0.9 else None
 
 
 def _table(path: Path) -> DataSet:
     table = sets.load_npz(path)
     x, y = table.x, _labels(path, table.y)
+    names = _class_names(path.stem, y)
     if table.x_test is None or table.y_test is None:
-        if len(x) < FEWEST:
-            raise ValueError(f"{path}: {len(x)} samples are too few to train on and to test.")
-        x, y, x_test, y_test = sets.train_validation_split(x, y, 0.2, seed=0)
+        if np.bincount(y).max() < FEWEST:
+            raise ValueError(
+                f"{path}: the classes have too few samples to hold out a fifth of each. "
+                "Give more, or x_test and y_test."
+            )
+        x, y, x_test, y_test = sets.train_validation_split(x, y, 0.2, seed=0, stratify=True)
     else:
         x_test, y_test = table.x_test, _labels(path, table.y_test)
+        names = _class_names(path.stem, y, y_test)
     if x.ndim == 3:  # (samples, height, width)
-        return _images(path.stem, (x, y, x_test, y_test))
+        return _images(path.stem, (x, y, x_test, y_test), names=names)
     flat = x.reshape(len(x), -1)
+    varies = flat.max(axis=0) > flat.min(axis=0)
     deviation = flat.std(axis=0, dtype=np.float64)
     preparation = Preparation(
         data=path.stem,
         sample_shape=list(x.shape[1:]),
         mean=flat.mean(axis=0, dtype=np.float64).tolist(),
-        deviation=np.where(deviation > 0, deviation, 1).tolist(),
+        deviation=np.where(varies & (deviation != 0), deviation, 1).tolist(),
         maximum=255.0,
         margin=None,
-        names=_class_names(path.stem, y, y_test),
+        names=names,
     )
     return DataSet(x, y, x_test, y_test, preparation)
 
@@ -192,8 +264,11 @@ def _labels(path: Path, y: Array) -> Array:
 
 def _class_names(name: str, *labels: Array) -> list[str]:
     lowest, highest = min(y.min() for y in labels), max(y.max() for y in labels)
-    if lowest < 0 or highest > 9999:
+    if lowest < 0 or highest >= MOST_CLASSES:
         raise ValueError(
-            f"{name}: the classes must be 0, 1, 2, …, got {lowest} to {highest}. Number them so."
+            f"{name}: the classes must be 0, 1, 2, … up to {MOST_CLASSES - 1}, got {lowest} to "
+            f"{highest}. Number them so."
         )
-    return [str(i) for i in range(max(2, int(highest) + 1))]
+    if all((y == lowest).all() for y in labels):
+        raise ValueError(f"{name}: every sample is of class {lowest}: there is nothing to learn.")
+    return [str(i) for i in range(int(highest) + 1)]

@@ -98,7 +98,9 @@ class LeakyReLU(Layer):
     slopes: Array
 
     def __init__(self, slope: float = 0.01) -> None:
-        self.slope = slope
+        if not math.isfinite(slope):
+            raise ValueError(f"LeakyReLU(slope={slope}): the slope must be a finite number.")
+        self.slope = float(slope)
 
     def forward(self, x: Array) -> Array:
         """Return ``x`` where positive, else ``slope * x``."""
@@ -147,6 +149,7 @@ class ELU(Layer):
 
     def forward(self, x: Array) -> Array:
         """Return ``x`` where positive, else ``alpha (exp(x) - 1)``."""
+        x = self.floats(x)
         self.x = x
         y = self.buffer_like("y", x)
         np.minimum(x, 0, out=y)
@@ -207,6 +210,7 @@ class GELU(Layer):
 
     def forward(self, x: Array) -> Array:
         """Return ``x Phi(x)``."""
+        x = self.floats(x)
         y = self.buffer_like("y", x)
         exact = self.approximate == "none"
         factor, derivative = normal(x) if exact else self._tanh_form(x)
@@ -222,6 +226,7 @@ class GELU(Layer):
     def _tanh_form(x: Array) -> tuple[Array, Array]:
         """Return the factor of ``x`` and its derivative."""
         root, cubic = math.sqrt(2 / math.pi), 0.044715
+        x = np.clip(x, -20, 20)  # beyond, the tanh is 1 in any float type, and x^3 may overflow
         tanh = np.tanh(root * x * (1 + cubic * x * x))
         return 0.5 * (1 + tanh), 0.5 * (1 - tanh * tanh) * root * (1 + 3 * cubic * x * x)
 
@@ -249,6 +254,7 @@ class SiLU(Layer):
 
     def forward(self, x: Array) -> Array:
         """Return ``x sigmoid(x)``."""
+        x = self.floats(x)
         self.x = x
         factor = sigmoid(x, out=self.buffer_like("sigmoid", x))
         self.sigmoid = factor
@@ -287,6 +293,7 @@ class Softplus(Layer):
 
     def forward(self, x: Array) -> Array:
         """Return ``log(1 + exp(x))``, as ``max(x, 0) + log(1 + exp(-|x|))``: no overflow."""
+        x = self.floats(x)
         self.x = x
         y = np.abs(x, out=self.buffer_like("y", x))
         np.negative(y, out=y)
@@ -326,6 +333,7 @@ class Sigmoid(Layer):
 
     def forward(self, x: Array) -> Array:
         """Return ``1 / (1 + exp(-x))``."""
+        x = self.floats(x)
         self.y = y = sigmoid(x, out=self.buffer_like("y", x))
         return y
 
@@ -362,6 +370,7 @@ class Tanh(Layer):
 
     def forward(self, x: Array) -> Array:
         """Return ``tanh(x)``."""
+        x = self.floats(x)
         self.y = y = np.tanh(x, out=self.buffer_like("y", x))
         return y
 

@@ -38,6 +38,8 @@ class Sequential(Layer):
         # Below the first layer with parameters, nobody asks for a gradient in training.
         learns = [any(part.parameters for part in layer.walk()) for layer in self.layers]
         self._first = learns.index(True) if any(learns) else len(learns)
+        # One source for all, until a model gives its own: two equal layers must not draw the same.
+        self.rng = np.random.default_rng(0)
 
     def children(self) -> dict[str, Layer]:
         """Return the layers, named by position."""
@@ -95,7 +97,8 @@ class Residual(Layer):
     def __init__(self, layers: Sequence[Layer], shortcut: Layer | None = None) -> None:
         self.inner = Sequential(_checked(type(self).__name__, layers))
         self.layers = self.inner.layers
-        self.shortcut = shortcut
+        self.shortcut = None if shortcut is None else _checked("Residual: shortcut", [shortcut])[0]
+        self.rng = self.inner.rng
 
     def children(self) -> dict[str, Layer]:
         """Return the chain as ``inner``, and ``shortcut`` if there is one."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from chainrule.initializers import initializer
+from chainrule.initializers import INITIALIZERS
 from chainrule.layer import Array, Layer
 
 __all__ = ["Linear"]
@@ -78,8 +78,15 @@ class Linear(Layer):
     def __init__(
         self, n_in: int, n_out: int, *, bias: bool = True, initializer: str = "he"
     ) -> None:
+        if not all(isinstance(n, (int, np.integer)) for n in (n_in, n_out)):
+            raise TypeError(f"Linear({n_in!r}, {n_out!r}): both sizes must be whole numbers.")
         if n_in < 1 or n_out < 1:
             raise ValueError(f"Linear({n_in}, {n_out}): both sizes must be at least 1.")
+        if initializer not in INITIALIZERS:
+            raise ValueError(
+                f"Linear({n_in}, {n_out}): unknown initializer {initializer!r}. "
+                f"There are: {', '.join(INITIALIZERS)}."
+            )
         self.n_in = n_in
         self.n_out = n_out
         self.bias = bias
@@ -94,7 +101,7 @@ class Linear(Layer):
 
     def initialize(self, rng: np.random.Generator) -> None:
         """Draw ``weights`` from ``rng``; set ``biases`` to 0."""
-        self.weights = initializer(self.initializer)(rng, (self.n_in, self.n_out))
+        self.weights = INITIALIZERS[self.initializer](rng, (self.n_in, self.n_out))
         if self.bias:
             self.biases = np.zeros(self.n_out)
 

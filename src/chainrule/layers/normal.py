@@ -76,6 +76,7 @@ def normal(x: Array) -> tuple[Array, Array]:
     >>> cdf.round(6), density.round(6)
     (array([0.5     , 0.158655]), array([0.398942, 0.241971]))
     """
+    x = np.clip(x, -40, 40)  # beyond, exp(-x^2 / 2) is 0 in any float type, and x^2 may overflow
     exponential = np.exp(-0.5 * x * x)
     scale = 2.5 * math.sqrt(2)
     t = scale / (scale + np.abs(x))

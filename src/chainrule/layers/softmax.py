@@ -42,6 +42,7 @@ class Softmax(Layer):
 
     def forward(self, x: Array) -> Array:
         """Return the probabilities; each row sums to 1."""
+        x = self.floats(x)
         y = self.buffer_like("y", x)
         np.subtract(x, x.max(axis=-1, keepdims=True), out=y)
         np.exp(y, out=y)
@@ -81,6 +82,7 @@ class LogSoftmax(Layer):
 
     def forward(self, x: Array) -> Array:
         """Return the log-probabilities."""
+        x = self.floats(x)
         y = self.buffer_like("y", x)
         np.subtract(x, x.max(axis=-1, keepdims=True), out=y)
         y -= np.log(np.exp(y).sum(axis=-1, keepdims=True))

@@ -30,8 +30,8 @@ class Loss(Function):
     has_classes: ClassVar[bool] = False
 
     share: Array | float  # of each point in the mean
-    losses: Array
-    sample_totals: Array | None
+    losses: Array | None = None
+    sample_totals: Array | None = None
 
     def forward(
         self, outputs: Array, targets: ArrayLike, sample_weights: ArrayLike | None = None
@@ -65,16 +65,16 @@ class Loss(Function):
         if weights is None:
             self.share = 1 / points.size
             self.sample_totals = None
-            losses = per_sample.mean(axis=1)
+            losses: Array = per_sample.mean(axis=1)
         else:
-            self.share = weights / weights.sum()
+            self.share = np.divide(weights, weights.sum())
             rows = weights.reshape(len(points), -1)
             self.sample_totals = totals = rows.sum(axis=1)
             # A sample of which every point has weight 0 has the loss 0.
             per_weight = np.divide(1, totals, out=np.zeros_like(totals), where=totals > 0)
             losses = (rows * per_sample).sum(axis=1) * per_weight
         self.losses = losses
-        return self.losses.copy()
+        return losses.copy()
 
     def backward(self) -> Array:
         """Return the derivative of the (weighted) mean, in the shape of the outputs."""
@@ -86,8 +86,10 @@ class Loss(Function):
 
     def mean(self) -> float:
         """Return the (weighted) mean of the last forward: the scalar that backward derives."""
+        if self.losses is None:
+            raise RuntimeError(f"{self!r}: mean() needs a forward() before it.")
         if self.sample_totals is None:
-            return float(self.losses.sum()) / len(self.losses)
+            return float(np.add.reduce(self.losses, dtype=np.float64)) / len(self.losses)
         return float(np.average(self.losses, weights=self.sample_totals))
 
     def prepare(self, outputs: Array, targets: Array) -> Array:
@@ -135,9 +137,11 @@ class Loss(Function):
         if weights is None:
             return None
         weights = np.broadcast_to(weights, points.shape)
-        if not weights.sum() > 0:
+        largest = weights.max()
+        if not largest > 0:
             raise ValueError(f"{self!r}: every weight is 0: there is no mean to take.")
-        return weights
+        scaled: Array = weights / largest
+        return scaled  # only ratios count, and these sum without overflow
 
 
 def values_like(loss: Loss, outputs: Array, targets: Array) -> Array:

@@ -80,9 +80,8 @@ class _ClassLoss(Loss):
         return rows
 
     def _checked_rows(self, rows: Array) -> Array:
-        # One sum catches logits, counts and NaN among the targets, at almost no cost.
-        n = rows.size // rows.shape[-1]
-        if rows.dtype.kind not in "fiub" or not abs(float(rows.sum()) - n) <= 1e-2 * n:
+        sums = rows.sum(axis=-1) if rows.dtype.kind in "fiub" else np.zeros(1)
+        if not (np.abs(sums - 1).max() <= 1e-2 and rows.min() >= 0):
             raise ValueError(
                 f"{type(self).__name__}: each row of the targets must be probabilities that sum "
                 "to 1. Pass class indices as integers of shape (samples,)."
@@ -134,8 +133,9 @@ class CrossEntropy(_ClassLoss):
         """Return ``-sum(t log p)`` of each row."""
         self.targets = targets = self.smooth(targets)
         self.clipped = clipped = self.buffer_like("clipped", outputs)
-        np.maximum(outputs, 1e-8, out=clipped)
-        self.flat = np.less(outputs, 1e-8, out=self.buffer("flat", outputs.shape, bool))
+        lowest = max(1e-8, float(np.finfo(clipped.dtype).tiny))  # float16 has no 1e-8
+        np.maximum(outputs, lowest, out=clipped)
+        self.flat = np.less(outputs, lowest, out=self.buffer("flat", outputs.shape, bool))
         log = np.log(clipped, out=self.buffer_like("log", clipped))
         losses: Array = -np.vecdot(targets, log)
         return losses
@@ -200,6 +200,8 @@ class SoftmaxCrossEntropy(_ClassLoss):
         softmax /= total
         # log p = shifted - log(total), and each row of t sums to 1
         shifted -= np.log(total)
+        # A logit of minus infinity leaves its class out: 0 times a finite number is 0.
+        np.maximum(shifted, np.finfo(shifted.dtype).min, out=shifted)
         losses: Array = -np.vecdot(targets, shifted)
         return losses
 

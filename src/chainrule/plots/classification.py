@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from chainrule.layer import Array
 from chainrule.plots.figure import BLUE, ORANGE, own_axes, tiles
@@ -13,13 +14,17 @@ if TYPE_CHECKING:
 
 __all__ = ["confusion", "mistakes"]
 
+WITH_NUMBERS = 20  # classes; with more, the numbers would run into each other
+NAMED = 30
+
 
 def confusion(
-    matrix: Array, names: Sequence[str] | None = None, ax: "Axes | None" = None
+    matrix: ArrayLike, names: Sequence[str] | None = None, ax: "Axes | None" = None
 ) -> "Axes":
     """Draw a confusion matrix: a row for each true class, a column for each predicted one.
 
-    The colour is the share of the row, so that rare classes count as frequent ones do.
+    The colour is the share of the row, so that rare classes count as frequent ones do, with small
+    shares spread out: the mistakes are what one looks for.
 
     Parameters
     ----------
@@ -29,30 +34,44 @@ def confusion(
         The classes; their numbers if None.
     ax : matplotlib axes, optional
         Where to draw.
+
+    Raises
+    ------
+    ValueError
+        If the matrix is not square, or the names are not as many.
+
+    Examples
+    --------
+    >>> from chainrule import plots
+    >>> plots.confusion([[3, 1], [0, 4]]).get_title()
+    'Confusion matrix: 7 of 8 right (87.50 %)'
     """
+    from matplotlib.colors import PowerNorm
+
+    matrix = np.asarray(matrix)
     count = len(matrix)
-    ax = own_axes(ax, max(4.0, 1.6 + 0.5 * count), max(3.6, 1.2 + 0.5 * count))
+    names = _names("confusion", names, count)
+    if matrix.shape != (count, count) or not count:
+        raise ValueError(f"confusion: needs a square matrix, got shape {matrix.shape}.")
+    side = min(0.48 * count, 10)
+    ax = own_axes(ax, max(4.8, 1.1 + side), max(3.4, 1.0 + side))
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    ax.imshow(shares, cmap="cividis", vmin=0, vmax=1)
-    names = [str(i) for i in range(count)] if names is None else list(names)
-    ax.set_xticks(range(count), names)
-    ax.set_yticks(range(count), names)
+    norm = PowerNorm(0.4, vmin=0, vmax=1)
+    ax.imshow(shares, cmap="cividis", norm=norm)
+    shown = range(0, count, -(-count // NAMED))
+    ax.set_xticks(shown, [names[i] for i in shown])
+    ax.set_yticks(shown, [names[i] for i in shown])
     if max(len(name) for name in names) > 3:
-        ax.tick_params(axis="x", rotation=45)
-    if count <= 20:
-        for i in range(count):
-            for j in range(count):
-                if matrix[i, j]:
-                    colour = "black" if shares[i, j] > 0.6 else "white"
-                    ax.text(
-                        j, i, f"{matrix[i, j]}", ha="center", va="center", color=colour, fontsize=8
-                    )
+        for label in ax.get_xticklabels():
+            label.set(rotation=45, ha="right", rotation_mode="anchor")
+    if count <= WITH_NUMBERS:
+        for i, j in zip(*np.nonzero(matrix), strict=True):
+            colour = "black" if norm(shares[i, j]) > 0.55 else "white"
+            ax.text(j, i, f"{matrix[i, j]}", ha="center", va="center", color=colour, fontsize=9)
     right, total = int(np.trace(matrix)), int(matrix.sum())
-    ax.set(
-        title=f"{right:,} of {total:,} right ({100 * right / max(total, 1):.2f} %)",
-        xlabel="predicted",
-        ylabel="true",
-    )
+    share = 100 * right / max(total, 1)
+    ax.set_title(f"Confusion matrix: {right:,} of {total:,} right ({share:.2f} %)", fontsize=11)
+    ax.set(xlabel="predicted", ylabel="true")
     return ax
 
 
@@ -72,6 +91,7 @@ def mistakes(
     Parameters
     ----------
     images : array, shape (samples, height, width)
+        As they look, not standardised.
     targets : array of int, shape (samples,)
         True classes.
     probabilities : array, shape (samples, classes)
@@ -82,32 +102,69 @@ def mistakes(
         How many to draw.
     ax : matplotlib axes, optional
         Where to draw.
+
+    Raises
+    ------
+    ValueError
+        If there is no image, or the arrays differ in length.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from chainrule import plots
+    >>> answers = np.array([[0.9, 0.1], [0.8, 0.2]])
+    >>> plots.mistakes(np.zeros((2, 8, 8)), np.array([0, 1]), answers).get_title().splitlines()[0]
+    '1 mistake among 2 images'
     """
+    images, targets, probabilities = map(np.asarray, (images, targets, probabilities))
+    if not len(images) == len(targets) == len(probabilities) or not len(images):
+        raise ValueError(
+            f"mistakes: {len(images)} images, {len(targets)} targets and {len(probabilities)} "
+            "predictions; needs as many of each, and at least one."
+        )
+    names = _names("mistakes", names, probabilities.shape[1])
     predicted = probabilities.argmax(axis=1)
     of_true = probabilities[np.arange(len(targets)), targets]
     wrong = np.flatnonzero(predicted != targets)
     chosen = wrong if len(wrong) else np.arange(len(targets))
     chosen = chosen[np.argsort(of_true[chosen], kind="stable")][:most]
-    names = [str(i) for i in range(probabilities.shape[1])] if names is None else list(names)
 
+    # Long names take a line of their own above each image.
+    gap, caption = ("\n", 0.26) if max(map(len, names)) > 3 else ("  ", 0.14)
     columns = min(8, len(chosen))
     rows = -(-len(chosen) // columns)
-    ax = own_axes(ax, max(5.0, 1.15 * columns), 0.75 + 1.3 * rows)
-    if len(wrong):
-        title = f"The worst of {len(wrong):,} mistakes among {len(targets):,} images"
-    else:
-        title = f"No mistake among {len(targets):,} images: the least certain"
-    ax.set_title(title + "\ntrue \N{RIGHTWARDS ARROW} predicted, and how sure", fontsize=11)
-    for cell, i in zip(tiles(ax, len(chosen), columns, caption=0.2), chosen, strict=True):
+    ax = own_axes(ax, max(5.0, 1.2 * columns), 0.6 + 1.2 * (1 + caption) * rows)
+    ax.set_title(
+        f"{_found(len(wrong), len(chosen), len(targets))}\n"
+        "true \N{RIGHTWARDS ARROW} predicted, and how sure the net was",
+        fontsize=11,
+    )
+    for cell, i in zip(tiles(ax, len(chosen), columns, caption), chosen, strict=True):
         cell.imshow(images[i], cmap="gray_r")
         cell.set_xticks([])
         cell.set_yticks([])
         cell.spines[:].set_color("0.8")
         cell.set_title(
-            f"{names[targets[i]]} \N{RIGHTWARDS ARROW} {names[predicted[i]]}  "
+            f"{names[targets[i]]} \N{RIGHTWARDS ARROW} {names[predicted[i]]}{gap}"
             f"{100 * probabilities[i, predicted[i]]:.0f} %",
-            fontsize=8,
+            fontsize=9 if caption < 0.2 else 8,
             color=ORANGE if predicted[i] != targets[i] else BLUE,
             pad=3,
         )
     return ax
+
+
+def _found(wrong: int, shown: int, total: int) -> str:
+    among = f"among {total:,} image{'s' * (total > 1)}"
+    if not wrong:
+        return f"No mistake {among}: the least certain answers"
+    counted = f"{wrong:,} mistake{'s' * (wrong > 1)} {among}"
+    return counted if shown == wrong else f"{counted}: the {shown} worst"
+
+
+def _names(function: str, names: Sequence[str] | None, count: int) -> list[str]:
+    if names is None:
+        return [str(i) for i in range(count)]
+    if len(names) != count:
+        raise ValueError(f"{function}: {len(names)} names for {count} classes.")
+    return list(names)

@@ -26,6 +26,14 @@ def curves(history: "History", ax: "Axes | None" = None) -> "Axes":
     ------
     ValueError
         If there is no epoch.
+
+    Examples
+    --------
+    >>> from chainrule import History, plots
+    >>> history = History()
+    >>> history.append({"epoch": 1, "loss": 0.5})
+    >>> plots.curves(history).get_title()
+    'Loss'
     """
     if not len(history):
         raise ValueError("curves: the history has no epoch yet.")
@@ -42,30 +50,37 @@ def curves(history: "History", ax: "Axes | None" = None) -> "Axes":
 
 
 def _losses(ax: Any, history: "History") -> None:
-    ax.plot(history["epoch"], history["loss"], color=BLUE, marker=".", label="training")
+    epochs, marker = history["epoch"], _marker(history)
+    ax.plot(epochs, history["loss"], color=BLUE, marker=marker, label="training")
     if "validation_loss" in history:
-        ax.plot(
-            history["epoch"], history["validation_loss"], color=ORANGE, marker=".", label="held out"
-        )
+        losses = history["validation_loss"]
+        ax.plot(epochs, losses, color=ORANGE, marker=marker, label="held out")
         ax.legend(frameon=False)
     ax.set(title="Loss", xlabel="epoch", ylabel="mean loss")
-    _epochs(ax)
+    _epochs(ax, history)
 
 
 def _accuracy(ax: Any, history: "History") -> None:
     pairs = zip(history["epoch"], history["validation_accuracy"], strict=True)
     measured = [(epoch, 100 * value) for epoch, value in pairs if value is not None]
     epochs, values = zip(*measured, strict=True)
-    ax.plot(epochs, values, color=ORANGE, marker=".")
+    ax.plot(epochs, values, color=ORANGE, marker=_marker(history))
     best = max(range(len(values)), key=values.__getitem__)
     ax.plot(epochs[best], values[best], "o", color=ORANGE, markersize=8, fillstyle="none")
     title = f"Accuracy on held-out data: at best {values[best]:.2f} %"
     ax.set(title=title, xlabel="epoch", ylabel="% right")
-    _epochs(ax)
+    _epochs(ax, history)
 
 
-def _epochs(ax: Any) -> None:
+def _marker(history: "History") -> str:
+    return "." if len(history) <= 60 else ""  # more would run together
+
+
+def _epochs(ax: Any, history: "History") -> None:
     from matplotlib.ticker import MaxNLocator
+
+    room = max(0.2, 0.02 * len(history))  # and no epoch 0
+    ax.set_xlim(history.rows[0]["epoch"] - room, history.rows[-1]["epoch"] + room)
 
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     clean(ax)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chainrule.layer import Array
+from chainrule.layers import Linear
 from chainrule.plots.figure import own_axes, tiles
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ __all__ = ["weights"]
 
 
 def weights(
-    weights: Array,
+    weights: Array | Linear,
     image_shape: tuple[int, int] | None = None,
     *,
     most: int = 100,
@@ -24,8 +25,8 @@ def weights(
 
     Parameters
     ----------
-    weights : array, shape (n_in, n_out)
-        As ``Linear.weights``.
+    weights : array, shape (n_in, n_out), or Linear
+        The weights, or the layer that has them.
     image_shape : pair of int, optional
         Height and width of the input, if it is an image.
     most : int
@@ -36,34 +37,51 @@ def weights(
     Raises
     ------
     ValueError
-        If ``image_shape`` does not have ``n_in`` pixels.
+        If the weights are no matrix, or ``image_shape`` does not have ``n_in`` pixels.
+
+    Examples
+    --------
+    >>> from chainrule import Linear, plots
+    >>> plots.weights(Linear(4, 3), (2, 2)).get_title().splitlines()[0]
+    'Weights of the first layer: 3 units, each on its own scale'
     """
-    n_in, n_out = weights.shape
-    limit = float(np.abs(weights).max()) or 1.0
+    matrix = np.asarray(weights.weights if isinstance(weights, Linear) else weights)
+    if matrix.ndim != 2 or not matrix.size:
+        raise ValueError(f"weights: needs a matrix (n_in, n_out), got shape {matrix.shape}.")
+    n_in, n_out = matrix.shape
     if image_shape is None:
-        ax = own_axes(ax, 7, 4.5)
-        drawn = ax.imshow(weights, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
-        ax.set(title="Weights of the first layer", xlabel="unit", ylabel="input")
-        ax.figure.colorbar(drawn, ax=ax, label="weight")
-        return ax
+        return _heat_map(matrix, ax)
     if n_in != image_shape[0] * image_shape[1]:
         raise ValueError(f"weights: {n_in} inputs are no image of shape {image_shape}.")
-    order = np.argsort(-np.linalg.norm(weights, axis=0), kind="stable")[:most]
+    order = np.argsort(-np.linalg.norm(matrix, axis=0), kind="stable")[:most]
     columns = min(10, len(order))
     rows = -(-len(order) // columns)
-    ax = own_axes(ax, max(4.0, 0.75 * columns), 0.9 + 0.75 * rows)
+    ax = own_axes(ax, max(5.0, 0.75 * columns), 0.9 + 0.75 * rows)
     some = "" if len(order) == n_out else f", the {len(order)} strongest"
     ax.set_title(
-        f"Weights of the first layer: {n_out} units{some}\n"
+        f"Weights of the first layer: {n_out} units{some}, each on its own scale\n"
         "red pixels raise a unit's output, blue ones lower it",
         fontsize=11,
     )
     for cell, unit in zip(tiles(ax, len(order), columns), order, strict=True):
-        # Each unit on its own scale: the pattern counts, not the size.
-        own = float(np.abs(weights[:, unit]).max()) or 1.0
-        image = weights[:, unit].reshape(image_shape)
-        cell.imshow(image, cmap="RdBu_r", vmin=-own, vmax=own)
+        # The pattern counts, not the size.
+        limit = float(np.abs(matrix[:, unit]).max()) or 1.0
+        image = matrix[:, unit].reshape(image_shape)
+        cell.imshow(image, cmap="RdBu_r", vmin=-limit, vmax=limit)
         cell.set_xticks([])
         cell.set_yticks([])
         cell.spines[:].set_color("0.8")
+    return ax
+
+
+def _heat_map(matrix: Array, ax: "Axes | None") -> "Axes":
+    from matplotlib.ticker import MaxNLocator
+
+    limit = float(np.abs(matrix).max()) or 1.0
+    ax = own_axes(ax, 7, 4.5)
+    drawn = ax.imshow(matrix, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
+    ax.set(title="Weights of the first layer", xlabel="unit", ylabel="input")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    ax.figure.colorbar(drawn, ax=ax, label="weight")
     return ax

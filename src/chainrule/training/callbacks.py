@@ -77,6 +77,10 @@ class KeepBest(Callback):
         """Whether a greater value is better: of an accuracy it is, of a loss it is not."""
         return self.monitor.endswith("accuracy")
 
+    def on_train_begin(self, run: "Run") -> None:
+        """Forget the best of an earlier training."""
+        self.best = self.epoch = self._parameters = None
+
     def on_epoch_end(self, run: "Run") -> None:
         """Copy the parameters if this epoch is the best so far."""
         value = run.history[self.monitor][-1]

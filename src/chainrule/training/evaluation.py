@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.layer import Array
 from chainrule.metrics import accuracy
 from chainrule.model import Model
 
-__all__ = ["evaluate"]
+__all__ = ["checked_batches", "evaluate", "is_pair"]
 
 
 def evaluate(model: Model, data: Any, *, batch_size: int = 1024) -> dict[str, float]:
@@ -42,6 +41,8 @@ def evaluate(model: Model, data: Any, *, batch_size: int = 1024) -> dict[str, fl
     >>> sorted(evaluate(net, (np.zeros((3, 2)), np.array([0, 1, 1]))))
     ['accuracy', 'loss']
     """
+    if batch_size < 1:
+        raise ValueError(f"evaluate: batch_size must be at least 1, got {batch_size}.")
     total = right = 0.0
     count = 0
     training = model.training
@@ -63,15 +64,44 @@ def evaluate(model: Model, data: Any, *, batch_size: int = 1024) -> dict[str, fl
     return figures
 
 
-def _batches(data: Any, batch_size: int) -> Iterator[tuple[Array, Array]]:
-    if isinstance(data, tuple) and len(data) == 2:
-        x, y = np.asarray(data[0]), np.asarray(data[1])
-        if len(x) != len(y):
-            raise ValueError(f"evaluate: {len(x)} inputs but {len(y)} targets.")
-        for start in range(0, len(x), batch_size):
-            yield x[start : start + batch_size], y[start : start + batch_size]
+def is_pair(data: Any) -> bool:
+    """Whether the data are a pair of arrays (x, y), rather than two mini-batches.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, y = np.zeros((4, 2)), np.zeros(4)
+    >>> is_pair((x, y)), is_pair(((x, y), (x, y)))
+    (True, False)
+    """
+    return isinstance(data, tuple) and len(data) == 2 and not isinstance(data[0], tuple)
+
+
+def checked_batches(owner: str, batches: Any, longest: int) -> Iterator[tuple[Any, ...]]:
+    """Yield mini-batches of two to ``longest`` parts, or say what is none."""
+    if isinstance(batches, (str, bytes, np.ndarray)) or not isinstance(batches, Iterable):
+        raise TypeError(
+            f"{owner}: the data must be mini-batches (x, y), got {type(batches).__name__}. "
+            "Pass Batches(x, y), or the pair of arrays (x, y)."
+        )
+    forms = "(inputs, targets)" if longest == 2 else "(inputs, targets) or with weights as third"
+    for batch in batches:
+        if not isinstance(batch, (tuple, list)) or not 2 <= len(batch) <= longest:
+            count = f" of {len(batch)}" if isinstance(batch, (tuple, list)) else ""
+            raise ValueError(
+                f"{owner}: a mini-batch must be {forms}, got {type(batch).__name__}{count}."
+            )
+        yield tuple(batch)
+
+
+def _batches(data: Any, batch_size: int) -> Iterator[tuple[Any, ...]]:
+    if not is_pair(data):
+        yield from checked_batches("evaluate", data, 2)
         return
-    if not isinstance(data, Iterable):
-        raise TypeError(f"evaluate: the data must be (x, y) or mini-batches, got {type(data)}.")
-    for batch in data:
-        yield batch[0], batch[1]
+    x, y = np.asarray(data[0]), np.asarray(data[1])
+    if x.ndim == 0 or y.ndim == 0:
+        raise ValueError(f"evaluate: needs arrays, got shapes {x.shape} and {y.shape}.")
+    if len(x) != len(y):
+        raise ValueError(f"evaluate: {len(x)} inputs but {len(y)} targets.")
+    for start in range(0, len(x), batch_size):
+        yield x[start : start + batch_size], y[start : start + batch_size]

@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from chainrule.model import Model
 from chainrule.optimizers import SGD, Optimizer
 from chainrule.training.anomalies import Watch
 from chainrule.training.callbacks import Callback
-from chainrule.training.evaluation import evaluate
+from chainrule.training.evaluation import checked_batches, evaluate, is_pair
 from chainrule.training.history import History
 from chainrule.training.progress import Progress, terminal_can_show_progress
 
@@ -145,14 +145,14 @@ def train(
     show = verbose and terminal_can_show_progress()
     callbacks = [*callbacks, Progress()] if show else list(callbacks)
     was_training = model.training
-    begun: list[Callback] = []
     watch: contextlib.AbstractContextManager[None] = (
         Watch(run) if detect_anomalies else contextlib.nullcontext()
     )
-    try:
+    with contextlib.ExitStack() as ends:  # all are told of the end, whatever ends it
+        ends.callback(setattr, model, "training", was_training)
         for callback in callbacks:
             callback.on_train_begin(run)
-            begun.append(callback)
+            ends.callback(callback.on_train_end, run)
         while run.epoch < run.epochs and not run.stop:
             run.epoch += 1
             if shuffle and run.epoch > 1 and isinstance(batches, MiniBatches):
@@ -162,10 +162,6 @@ def train(
                 _epoch(run, batches, validation_data, callbacks)
             if verbose and not show:
                 print(run.epoch_line(), flush=True)
-    finally:
-        model.training = was_training
-        for callback in reversed(begun):
-            callback.on_train_end(run)
     return run.history
 
 
@@ -177,9 +173,9 @@ def _epoch(
         callback.on_epoch_begin(run)
     model.training = True
     total, count = 0.0, 0
-    for x, y, weights in _each(batches):
+    for x, y, *weights in checked_batches("train", batches, 3):
         run.step += 1
-        losses = model.loss(x, y, weights)
+        losses = model.loss(x, y, *weights)
         total += model.cost.mean() * len(losses)
         count += len(losses)
         run.running_loss = total / count
@@ -209,21 +205,7 @@ def _epoch(
 
 
 def _as_batches(data: Any) -> Iterable[Any]:
-    if isinstance(data, tuple) and len(data) == 2 and hasattr(data[0], "shape"):
+    if is_pair(data):
         return Batches(np.asarray(data[0]), np.asarray(data[1]))
-    if not isinstance(data, Iterable) or isinstance(data, np.ndarray):
-        raise TypeError(
-            f"train: the data must be mini-batches (x, y), got {type(data).__name__}. "
-            "Pass Batches(x, y), or the pair of arrays (x, y)."
-        )
-    return data
-
-
-def _each(batches: Iterable[Any]) -> Iterator[tuple[Any, Any, Any]]:
-    for batch in batches:
-        if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
-            raise ValueError(
-                "train: a mini-batch must be (inputs, targets) or (inputs, targets, weights), "
-                f"got {type(batch).__name__}."
-            )
-        yield batch[0], batch[1], (batch[2] if len(batch) == 3 else None)
+    batches: Iterable[Any] = data
+    return batches

@@ -1,0 +1,107 @@
+"""The folder that a run leaves: its name, its pictures, and what is said of it."""
+
+import os
+import re
+import shlex
+import tempfile
+from itertools import count
+from pathlib import Path
+
+from chainrule.cli.errors import UsageError
+from chainrule.cli.prepare import DataSet, Preparation
+from chainrule.layers import Linear
+from chainrule.metrics import confusion_matrix
+from chainrule.model import Model
+from chainrule.training import History
+
+__all__ = ["draw", "make_folder", "tell"]
+
+MADE = {
+    "model.safetensors": "the model: the best epoch's",
+    "history.csv": "loss and accuracy of every epoch",
+    "curves.png": "loss and accuracy, drawn",
+    "confusion.png": "what was taken for what",
+    "mistakes.png": "the worst mistakes, with true and predicted labels",
+    "weights.png": "what the first layer looks for",
+}
+
+
+def make_folder(out: Path | None, name: str) -> Path:
+    """Make the folder, and prove that it can be written, before an hour is spent on training.
+
+    Raises
+    ------
+    UsageError
+        If ``out`` is a file, or holds a run: nothing is written over.
+    OSError
+        If it cannot be made or written.
+    """
+    if out is not None and out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file. Name a folder.")
+    if out is not None and any((out / made).exists() for made in MADE):
+        raise UsageError(f"--out {out} holds a run already. Name another folder, or remove it.")
+    try:
+        if out is None:
+            return _numbered(re.sub(r"[^\w.-]+", "-", name) or "run")
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            return out
+    except OSError as error:
+        raise OSError(
+            f"cannot write into {out or 'runs'}: {error.strerror}. Name another folder: "
+            "--out FOLDER."
+        ) from error
+
+
+def _numbered(stem: str) -> Path:
+    for number in count(1):
+        folder = Path("runs") / f"{stem}-{number:03d}"
+        if os.path.lexists(folder):
+            continue
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if os.path.lexists(folder):  # another run took the number just now
+                continue
+            raise
+        return folder
+    raise AssertionError("numbers do not end")
+
+
+def draw(folder: Path, model: Model, data: DataSet, history: History) -> list[str]:
+    """Draw the pictures that the data allow; return their names."""
+    from chainrule import plots
+
+    preparation = data.preparation
+    probabilities = model.predict_proba(preparation.rows(data.x_test))
+    predicted = probabilities.argmax(axis=1)
+    matrix = confusion_matrix(predicted, data.y_test, len(preparation.names))
+    pictures = {}
+    if len(history):
+        pictures["curves.png"] = plots.curves(history)
+    pictures["confusion.png"] = plots.confusion(matrix, preparation.names)
+    if preparation.image_shape is not None:
+        pictures["mistakes.png"] = plots.mistakes(
+            data.x_test, data.y_test, probabilities, preparation.names
+        )
+    first = model.layers[0]
+    assert isinstance(first, Linear)
+    pictures["weights.png"] = plots.weights(first, preparation.image_shape)
+    for name, axes in pictures.items():
+        axes.figure.savefig(folder / name)  # type: ignore[union-attr]  # the stubs allow a SubFigure
+    return list(pictures)
+
+
+def tell(folder: Path, made: list[str], preparation: Preparation, *, best: bool) -> None:
+    """Say what was made, and what to type next; ``best``: the model is that of the best epoch."""
+    words = MADE if best else {**MADE, "model.safetensors": "the model, as it was when stopped"}
+    print(f"\nMade in {folder}{os.sep}")
+    for name in made:
+        print(f"  {name:<18} {words[name]}")
+    model = shlex.quote(str(folder / "model.safetensors"))
+    sample = "IMAGE.png" if preparation.image_shape else "SAMPLES.npy"
+    print("\nNext:")
+    print(f"  chainrule predict {model} {sample}")
+    print(f"  chainrule summary {model}")
+    if preparation.data == "digits":
+        print("  chainrule train mnist")

@@ -1,0 +1,66 @@
+"""The command as a person runs it, and what the main job leaves."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+
+def begin(*words, cwd, **options):
+    """Start the real command as a real process."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "chainrule", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        **options,
+    )
+
+
+def finish(*words, cwd, **options):
+    with begin(*words, cwd=cwd, **options) as child:
+        out, err = child.communicate(timeout=300)
+    return subprocess.CompletedProcess(words, child.returncode, out, err)
+
+
+@pytest.fixture
+def start():
+    return begin
+
+
+@pytest.fixture
+def run():
+    """Run the command to its end."""
+    return finish
+
+
+@pytest.fixture
+def run_here(capsys, monkeypatch, tmp_path):
+    """Run the command in this process, in ``tmp_path``: quicker, where no process is needed."""
+    from chainrule.cli.app import run
+
+    monkeypatch.chdir(tmp_path)
+    before = signal.getsignal(signal.SIGTERM)
+
+    def here(*words):
+        code = run([str(word) for word in words])
+        done = capsys.readouterr()
+        return subprocess.CompletedProcess(words, code, done.out, done.err)
+
+    yield here
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """The main job, once: where it ran, and what it printed."""
+    folder = tmp_path_factory.mktemp("home")
+    return folder, finish("train", cwd=folder)
+
+
+@pytest.fixture
+def model(trained):
+    folder, _ = trained
+    return folder / "runs" / "digits-001" / "model.safetensors"
