@@ -248,6 +248,12 @@ def test_a_logit_of_minus_infinity_is_a_class_left_out():
     np.testing.assert_allclose(grad[[0, 0, 1, 1], [0, 2, 0, 1]], kept[1].ravel())
 
 
+def test_a_true_class_that_was_left_out_costs_infinity():
+    """A number, however great, would let a training go on."""
+    losses = cr.SoftmaxCrossEntropy().forward(np.array([[0.0, -np.inf], [0.0, 0.0]]), [1, 1])
+    np.testing.assert_allclose(losses, [np.inf, np.log(2)])
+
+
 @by_name
 def test_nan_is_not_hidden(case, rng):
     loss, outputs = case.build(), case.outputs(rng)

@@ -223,6 +223,14 @@ def test_exactly_two_mini_batches(form, data):
         assert history["validation_loss"][0] == pytest.approx(evaluate(model, data)["loss"])
 
 
+def test_exactly_two_mini_batches_that_are_lists(rng):
+    """Of equal shapes, so that nothing else gives the mistake away."""
+    x = rng.standard_normal((4, 3))
+    model = Model([Linear(3, 3)], MeanSquaredError())
+    expected = evaluate(model, [[x, 0 * x], [-x, 0 * x]])
+    assert evaluate(model, ([x, 0 * x], [-x, 0 * x])) == pytest.approx(expected)
+
+
 def test_a_pair_of_lists(data):
     x, y = data
     model = net()

@@ -202,6 +202,18 @@ def test_integer_inputs_are_not_differentiated():
     assert report.ok
 
 
+def test_whole_numbers_that_are_values_are_differentiated():
+    report = check_gradients(cr.Tanh(), [[1, 2], [3, -4]])
+    assert report.ok
+    assert report["input"].checked == 4
+
+
+@pytest.mark.parametrize("x", [np.zeros((0, 3)), 3.0, [["a"]], [[np.nan, 1.0]], [[np.inf, 1.0]]])
+def test_inputs_that_prove_nothing_are_refused(x):
+    with pytest.raises(ValueError, match="check_gradients: the input"):
+        check_gradients(cr.Tanh(), x)
+
+
 def test_what_user_code_raises_is_reported_with_its_line():
     class Raises:
         def forward(self, x):

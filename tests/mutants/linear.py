@@ -141,6 +141,42 @@ class AddsUpInOurs(chainrule.Layer):
         return grad * self.scale
 
 
+class OursLinear(chainrule.Layer):
+    parameters = {"weights": "grad_w", "biases": "grad_b"}  # noqa: RUF012
+    keeps = ("x",)
+
+    def __init__(self):
+        self.weights = drawn(3, 5)
+        self.biases = drawn(5)
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.weights + self.biases
+
+
+@wrong("not_reduced")
+class OursBiasesNotSummed(OursLinear):
+    def backward(self, grad):
+        self.grad_w = self.x.T @ grad
+        self.grad_b = grad
+        return grad @ self.weights.T
+
+
+@wrong("transposed")
+class OursTransposed(OursLinear):
+    def backward(self, grad):
+        self.grad_w = grad.T @ self.x
+        self.grad_b = grad.sum(axis=0)
+        return grad @ self.weights.T
+
+
+@wrong("missing_gradient")
+class OursForgetsTheBiases(OursLinear):
+    def backward(self, grad):
+        self.grad_w = self.x.T @ grad
+        return grad @ self.weights.T
+
+
 @wrong("missing_gradient")
 class ForgetsTheBiases(Linear):
     def backward(self, grad):

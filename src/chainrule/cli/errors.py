@@ -15,14 +15,16 @@ class UsageError(Exception):
 
 def message(error: BaseException) -> str:
     """Return what went wrong, and what to do, in one line of plain text."""
+    from cyclopts import UnusedCliTokensError
+
     if isinstance(error, OSError) and error.strerror and error.filename:
         words = f"{error.filename}: {error.strerror}."
     elif isinstance(error, OSError) and error.strerror:
         words = f"{error.strerror}."
     elif isinstance(error, ModuleNotFoundError) and error.name:
         words = f"{error.name} is not installed: pip install 'chainrule[cli]'"
-    elif unused := getattr(error, "unused_tokens", None):  # the parser's, of words left over
-        words = f"unexpected: {' '.join(unused)}. See chainrule --help."
+    elif isinstance(error, UnusedCliTokensError):
+        words = f"unexpected: {' '.join(error.unused_tokens or [])}. See chainrule --help."
     elif isinstance(error, MemoryError):
         words = f"out of memory. {error}"
     else:

@@ -68,7 +68,9 @@ def check_gradients(
     Raises
     ------
     TypeError
-        If ``thing`` has no forward and backward, or a loss got no targets. What the code under
+        If ``thing`` has no forward and backward, or a loss got no targets.
+    ValueError
+        If the input has no sample, no numbers, or NaN. What the code under
         test raises is in the report instead.
 
     Notes

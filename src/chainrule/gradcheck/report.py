@@ -147,6 +147,8 @@ class GradientReport:
         lines = [f"{paint(self.subject, BOLD)}: {verdict}"]
         if self.error:
             return "\n".join([*lines, self.error])
+        if not self.findings:
+            return f"{lines[0]}\nNothing was checked: no float input, and no parameters were found."
         rows: list[tuple[str, ...]] = [
             ("array", "shape", "compared", "max error", "at", "analytic", "numerical", "")
         ]

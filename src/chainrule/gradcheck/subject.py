@@ -100,9 +100,9 @@ class Subject:
         self.dtype = np.dtype(dtype)
         self.kind = _kind(thing, y)
         self.x = np.array(x)
-        if self.x.dtype.kind == "f" or self.kind == "model":
-            self.x = self.x.astype(self.dtype)
-        self.differentiable_input = self.x.dtype.kind == "f"
+        _check_input(self.x)
+        indices = self.x
+        self.x = self.x.astype(self.dtype)
         self.y = None if y is None else np.array(y)
         self.pairs = dict(parameters or {})
         self._base = _as_float(copy.deepcopy(thing), self.dtype)
@@ -110,7 +110,14 @@ class Subject:
         self._fresh_each_time = False
         self._generators: list[tuple[Any, Any]] = []
         self.use(copy.deepcopy(self._base))
-        first = self.call_forward(self.x.copy())  # some layers make their parameters only here
+        try:
+            first = self.call_forward(self.x.copy())  # some layers make their parameters only here
+        except UserError:
+            if indices.dtype.kind == "f":
+                raise
+            self.x = indices  # whole numbers that are no values but indices, as of an embedding
+            first = self.call_forward(self.x.copy())
+        self.differentiable_input = self.x.dtype.kind == "f"
         self._one_number = np.ndim(first) == 0
         self.parameters = self._find_parameters()
         self.use(copy.deepcopy(self._base))
@@ -121,6 +128,9 @@ class Subject:
     def use(self, thing: Any) -> None:
         """Work on ``thing`` from now on."""
         self.thing = thing
+        for _, part in _parts(thing):
+            if isinstance(part, Layer):
+                part.takes_any_shape = True
         self._generators = [(g, copy.deepcopy(_state(g))) for g in _generators(thing)]
 
     def fresh(self) -> None:
@@ -280,6 +290,16 @@ def _kind(thing: Any, y: Any) -> str:
     if y is None:
         raise TypeError(f"check_gradients: a {kind} needs targets: check_gradients(thing, x, y).")
     return kind
+
+
+def _check_input(x: Array) -> None:
+    if x.dtype.kind not in "fiub" or x.ndim == 0 or x.size == 0:
+        raise ValueError(
+            "check_gradients: the input must be numbers with at least one sample, got "
+            f"{x.dtype} of shape {x.shape}."
+        )
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        raise ValueError("check_gradients: the input has NaN or infinite values. Choose another.")
 
 
 def _as_float(thing: Any, dtype: np.dtype[Any]) -> Any:

@@ -200,9 +200,13 @@ class SoftmaxCrossEntropy(_ClassLoss):
         softmax /= total
         # log p = shifted - log(total), and each row of t sums to 1
         shifted -= np.log(total)
-        # A logit of minus infinity leaves its class out: 0 times a finite number is 0.
-        np.maximum(shifted, np.finfo(shifted.dtype).min, out=shifted)
-        losses: Array = -np.vecdot(targets, shifted)
+        with np.errstate(invalid="ignore"):
+            losses: Array = -np.vecdot(targets, shifted)
+        if np.isnan(losses).any():
+            # A logit of minus infinity leaves its class out, but 0 times infinity is no number.
+            terms = np.zeros_like(shifted)
+            np.multiply(targets, shifted, out=terms, where=targets != 0)
+            losses = -terms.sum(axis=-1)
         return losses
 
     def point_gradients(self) -> Array:

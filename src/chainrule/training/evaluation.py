@@ -71,10 +71,12 @@ def is_pair(data: Any) -> bool:
     --------
     >>> import numpy as np
     >>> x, y = np.zeros((4, 2)), np.zeros(4)
-    >>> is_pair((x, y)), is_pair(((x, y), (x, y)))
+    >>> is_pair((x, y)), is_pair(([x, y], [x, y]))
     (True, False)
     """
-    return isinstance(data, tuple) and len(data) == 2 and not isinstance(data[0], tuple)
+    if not isinstance(data, tuple) or len(data) != 2 or isinstance(data[0], tuple):
+        return False
+    return not (isinstance(data[0], list) and any(isinstance(a, np.ndarray) for a in data[0]))
 
 
 def checked_batches(owner: str, batches: Any, longest: int) -> Iterator[tuple[Any, ...]]:
