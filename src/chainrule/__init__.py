@@ -35,6 +35,7 @@ from chainrule.layers import (
     Softplus,
     Tanh,
 )
+from chainrule.loading import load
 from chainrule.losses import (
     BinaryCrossEntropy,
     CrossEntropy,
@@ -44,7 +45,7 @@ from chainrule.losses import (
     MeanSquaredError,
     SoftmaxCrossEntropy,
 )
-from chainrule.model import Model, load
+from chainrule.model import Model
 from chainrule.optimizers import SGD, Adam, AdamW, Optimizer
 from chainrule.training import Callback, History, KeepBest, Run, evaluate, train
 

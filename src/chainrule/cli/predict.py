@@ -12,7 +12,8 @@ from chainrule.cli.picture import read_picture
 from chainrule.cli.prepare import Preparation
 from chainrule.data import read_npz
 from chainrule.layer import Array
-from chainrule.model import Model, load
+from chainrule.loading import load
+from chainrule.model import Model
 from chainrule.storage import write_atomically
 
 __all__ = ["predict_command"]

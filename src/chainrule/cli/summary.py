@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from chainrule.cli.prepare import Preparation
-from chainrule.model import load
+from chainrule.loading import load
 
 __all__ = ["summary_command"]
 

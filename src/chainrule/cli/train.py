@@ -14,8 +14,9 @@ from chainrule.cli.results import draw, make_folder, tell
 from chainrule.data import Batches
 from chainrule.layer import Layer
 from chainrule.layers import Linear, ReLU
+from chainrule.loading import load
 from chainrule.losses import SoftmaxCrossEntropy
-from chainrule.model import Model, load
+from chainrule.model import Model
 from chainrule.optimizers import SGD
 from chainrule.training import History, KeepBest, Run, evaluate, train
 
