@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import chainrule as cr
 from chainrule import check_gradients
-from chainrule.gradcheck.numerical import along, element_wise
+from chainrule.gradcheck.numerical import along, element_wise, some_step_agrees
 from chainrule.gradcheck.picture import figure
 from chainrule.testing import assert_gradients
 from mutants.linear import Linear as PlainLinear
@@ -313,3 +313,17 @@ def test_a_direction_is_the_sum_of_the_elements(rng):
     value, _, kink = along(lambda a: a**3, 1.0, start, direction)
     assert not kink
     assert value == pytest.approx((3 * start**2 * direction).sum(), rel=1e-7)
+
+
+def test_a_weak_kink_within_the_step_is_no_mistake():
+    """It bends the estimate by a few millionths, and every wide step agrees on it."""
+    start = np.array([0.5])
+
+    def outputs(a):
+        return a + 1e-5 * np.maximum(a - 0.5 - 2e-4, 0)
+
+    bent = element_wise(outputs, 1.0, start, np.array([0])).value[0]
+    assert abs(bent - 1) > 1e-6
+    assert some_step_agrees(outputs, 1.0, start, 0, 1.0)
+    assert not some_step_agrees(outputs, 1.0, start, 0, 1.001)
+    assert not some_step_agrees(outputs, 1.0, start, 0, 1.0001)

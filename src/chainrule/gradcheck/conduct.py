@@ -1,5 +1,8 @@
 """How the thing behaves from call to call: what it may change, and what it must not remember."""
 
+# Annotations that name numpy.random would import it, which takes long.
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 
