@@ -14,8 +14,9 @@ Model([
 ], CrossEntropy())
 """
 
+from typing import TYPE_CHECKING, Any
+
 from chainrule.data import Batches, load_digits, load_minibatches, load_mnist
-from chainrule.gradcheck import GradientReport, check_gradients
 from chainrule.layer import Layer
 from chainrule.layers import (
     ELU,
@@ -48,6 +49,9 @@ from chainrule.losses import (
 from chainrule.model import Model
 from chainrule.optimizers import SGD, Adam, AdamW, Optimizer
 from chainrule.training import Callback, History, KeepBest, Run, evaluate, train
+
+if TYPE_CHECKING:
+    from chainrule.gradcheck import GradientReport, check_gradients
 
 __version__ = "0.1.0"
 
@@ -95,3 +99,12 @@ __all__ = [
     "load_mnist",
     "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # The checker is large, and a program that only trains or predicts never asks for it.
+    if name in ("GradientReport", "check_gradients"):
+        import chainrule.gradcheck
+
+        return getattr(chainrule.gradcheck, name)
+    raise AttributeError(f"module 'chainrule' has no attribute {name!r}")

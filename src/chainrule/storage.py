@@ -4,7 +4,6 @@ Nothing in such a file is ever executed: it holds numbers and JSON.
 """
 
 import contextlib
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -56,6 +55,8 @@ def write_arrays(
     TypeError
         If an array's type has no place in the format (float16, float32 and float64 have).
     """
+    import json
+
     from safetensors.numpy import save
 
     for name, array in arrays.items():
@@ -93,6 +94,8 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
 
 
 def _description(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
+    import json
+
     if KEY not in metadata:
         raise ValueError(
             f"{path} is a safetensors file, but not one that chainrule saved: "

@@ -11,7 +11,6 @@ import numpy as np
 from chainrule.data import Batches, MiniBatches
 from chainrule.model import Model
 from chainrule.optimizers import SGD, Optimizer
-from chainrule.training.anomalies import Watch
 from chainrule.training.callbacks import Callback
 from chainrule.training.evaluation import checked_batches, evaluate, is_pair
 from chainrule.training.history import History
@@ -145,9 +144,11 @@ def train(
     show = verbose and terminal_can_show_progress()
     callbacks = [*callbacks, Progress()] if show else list(callbacks)
     was_training = model.training
-    watch: contextlib.AbstractContextManager[None] = (
-        Watch(run) if detect_anomalies else contextlib.nullcontext()
-    )
+    watch: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    if detect_anomalies:
+        from chainrule.training.anomalies import Watch
+
+        watch = Watch(run)
     with contextlib.ExitStack() as ends:  # all are told of the end, whatever ends it
         ends.callback(setattr, model, "training", was_training)
         for callback in callbacks:
