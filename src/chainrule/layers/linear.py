@@ -132,9 +132,15 @@ class Linear(Layer):
         """Store ``grad_w`` and ``grad_b``."""
         x_rows = self.x.reshape(-1, self.n_in)
         grad_rows = grad.reshape(-1, self.n_out)
-        np.matmul(x_rows.T, grad_rows, out=self.grad_w)
+        if len(grad_rows) == 1:  # the same outer product, which matmul is slow at
+            np.multiply(x_rows.T, grad_rows, out=self.grad_w)
+        else:
+            np.matmul(x_rows.T, grad_rows, out=self.grad_w)
         if self.bias:
-            np.sum(grad_rows, axis=0, out=self.grad_b)
+            # A product with ones sums over the samples several times faster than sum(axis=0).
+            ones = self.buffer("ones", (len(grad_rows),))
+            ones.fill(1)
+            np.matmul(ones, grad_rows, out=self.grad_b)
 
     def _wrong_shape(self, x: Array) -> str:
         message = f"{self!r}: the last axis of the input must be {self.n_in}, got shape {x.shape}."
