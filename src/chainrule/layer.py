@@ -8,7 +8,8 @@ parameters with their gradients, reused buffers, the two modes, and a ``repr`` t
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections import ChainMap
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -27,19 +28,21 @@ class _Kept:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __set__(self, owner: Function, value: Any) -> None:
-        owner.__dict__[self.name] = value if owner.keeping else None
+    def assign(self, owner: Function, value: Any) -> None:
+        """Set the attribute."""
+        if owner.keeping:
+            owner.__dict__[self.name] = value
+        else:
+            owner.__dict__.pop(self.name, None)
 
     def __get__(self, owner: Function | None, cls: type) -> Any:
+        # Python asks here only for what the instance does not have.
         if owner is None:
             return self
-        value = owner.__dict__.get(self.name)
-        if value is None:
-            raise RuntimeError(
-                f"{owner!r}: backward() has nothing to work from. Call forward() in training mode "
-                "right before it; predicting in between lets go of what was kept."
-            )
-        return value
+        raise RuntimeError(
+            f"{owner!r}: backward() has nothing to work from. Call forward() in training mode "
+            "right before it; predicting in between lets go of what was kept."
+        )
 
 
 class _Owned:
@@ -50,12 +53,11 @@ class _Owned:
         self.like = like  # the parameter whose shape this array has
 
     def __get__(self, owner: Layer | None, cls: type) -> Any:
-        if owner is None:
-            return self
-        array = owner.__dict__.get(self.name)
-        return owner._create(self.name, self.like) if array is None else array
+        # As above: only for what is not there yet.
+        return self if owner is None else owner._create(self.name, self.like)
 
-    def __set__(self, owner: Layer, value: Any) -> None:
+    def assign(self, owner: Layer, value: Any) -> None:
+        """Write the value into the array."""
         array = owner.__dict__.get(self.name)
         if array is value:  # `layer.weights -= step` has already worked in place
             return
@@ -101,14 +103,30 @@ class Function:
     _buffers: dict[str, Array] | None = None
     _rng: np.random.Generator | None = None
 
-    _kept_names: ClassVar[tuple[str, ...]] = ()  # those of the bases too
+    # What is declared in the class and its bases: how each such attribute is set.
+    _declared: ClassVar[dict[str, _Kept | _Owned]] = {}
+    _kept_names: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        for name in cls.__dict__.get("keeps", ()):
-            setattr(cls, name, _Kept(name))
+        declared = {name: _Kept(name) for name in cls.__dict__.get("keeps", ())}
+        cls._declare(declared)
         kept = (name for base in cls.__mro__ for name in base.__dict__.get("keeps", ()))
         cls._kept_names = tuple(dict.fromkeys(kept))
+
+    @classmethod
+    def _declare(cls, declared: Mapping[str, _Kept | _Owned]) -> None:
+        for name, attribute in declared.items():
+            setattr(cls, name, attribute)
+        bases = [base.__dict__.get("_declared", {}) for base in reversed(cls.__mro__)]
+        cls._declared = dict(ChainMap(dict(declared), *reversed(bases)))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        attribute = self._declared.get(name)
+        if attribute is None:
+            object.__setattr__(self, name, value)
+        else:
+            attribute.assign(self, value)  # type: ignore[arg-type]  # only a Layer has _Owned
 
     def __repr__(self) -> str:
         return code(self)
@@ -232,9 +250,8 @@ class Layer(Function):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        for name, gradient in cls.__dict__.get("parameters", {}).items():
-            setattr(cls, name, _Owned(name, like=name))
-            setattr(cls, gradient, _Owned(gradient, like=name))
+        pairs = cls.__dict__.get("parameters", {}).items()
+        cls._declare({n: _Owned(n, like=name) for name, grad in pairs for n in (name, grad)})
 
     def forward(self, x: Array) -> Array:
         """Return the output for the input ``x``; axis 0 is the samples."""

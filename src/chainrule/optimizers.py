@@ -68,12 +68,12 @@ class Optimizer:
             raise ValueError(
                 f"{self!r}: {parameters.shape} parameters but {gradients.shape} gradients."
             )
-        # Averages of float16 would lose what small steps add: float32 at least.
-        dtype = np.result_type(parameters, np.float32)
         if self.steps == 0:
-            self.size = parameters.size
+            # Averages of float16 would lose what small steps add: float32 at least.
+            dtype = np.result_type(parameters, np.float32)
             self.state = {name: np.zeros(parameters.shape, dtype) for name in self.averages}
             self._scratch = np.empty(min(BLOCK, parameters.size), dtype)
+            self.size = parameters.size
         elif self.size != parameters.size:
             raise ValueError(
                 f"{self!r} has made {self.steps} steps on a net of {self.size} "
@@ -82,7 +82,7 @@ class Optimizer:
         self.steps += 1
         for start in range(0, parameters.size, BLOCK):
             block = slice(start, start + BLOCK)
-            w, g = parameters[block], gradients[block].astype(dtype, copy=False)
+            w, g = parameters[block], gradients[block].astype(self._scratch.dtype, copy=False)
             state = {name: vector[block] for name, vector in self.state.items()}
             state["scratch"] = self._scratch[: w.size]
             self.update(w, g, state)
