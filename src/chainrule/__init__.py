@@ -48,7 +48,7 @@ from chainrule.losses import (
 )
 from chainrule.model import Model
 from chainrule.optimizers import SGD, Adam, AdamW, Optimizer
-from chainrule.training import Callback, History, KeepBest, Run, evaluate, train
+from chainrule.training import Callback, History, KeepBest, Run, Threads, evaluate, train
 
 if TYPE_CHECKING:
     from chainrule.gradcheck import GradientReport, check_gradients
@@ -91,6 +91,7 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "Softplus",
     "Tanh",
+    "Threads",
     "check_gradients",
     "evaluate",
     "load",
