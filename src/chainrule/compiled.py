@@ -4,8 +4,8 @@
 
 The classes stay what they are: ``enable`` puts a compiled form in the place of a few of their
 methods, for float32 and float64 arrays, and everything else goes on as before. ``ReLU``, ``SGD``
-and ``Adam`` give the same bits in both forms; in ``SoftmaxCrossEntropy`` the exponential may differ
-in its last bit, and a row's sum is taken in another order.
+and ``Adam`` give the same bits in both forms; the gradient of biases is summed in another order, as
+is a row of ``SoftmaxCrossEntropy``, whose exponential may differ in its last bit.
 
 The first call of ``enable`` on a machine compiles for some seconds; numba keeps the result.
 """
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.layer import Array
+from chainrule.layer import Array, Function
 from chainrule.layers import ReLU
 from chainrule.losses import SoftmaxCrossEntropy
 from chainrule.optimizers import SGD, Adam
@@ -59,6 +59,19 @@ def enabled() -> bool:
 
 
 # -- the kernels: one pass over memory each -------------------------------------------------------
+
+
+def add_to_rows(rows: Any, row: Any) -> None:
+    for i in range(rows.shape[0]):
+        for j in range(rows.shape[1]):
+            rows[i, j] += row[j]
+
+
+def sum_rows(rows: Any, out: Any) -> None:
+    out[:] = 0
+    for i in range(rows.shape[0]):
+        for j in range(rows.shape[1]):
+            out[j] += rows[i, j]
 
 
 def relu(x: Any, y: Any) -> None:
@@ -106,7 +119,9 @@ def sgd_momentum(w: Any, g: Any, velocity: Any, momentum: Any, learning_rate: An
         w[i] -= velocity[i] * learning_rate
 
 
-_KERNELS = (relu, relu_gradient, softmax_cross_entropy, sgd, sgd_momentum, adam)
+_KERNELS = (
+    add_to_rows, sum_rows, relu, relu_gradient, softmax_cross_entropy, sgd, sgd_momentum, adam,
+)  # fmt: skip
 
 
 def _compile() -> None:
@@ -130,6 +145,20 @@ def _fits(*arrays: Array) -> bool:
     """Whether the kernels take these arrays: all float32 or all float64, laid out in order."""
     dtype = arrays[0].dtype
     return dtype.char in "fd" and all(a.dtype == dtype and a.flags.c_contiguous for a in arrays)
+
+
+def _add_to_rows(self: Function, rows: Array, row: Array) -> None:
+    if _fits(rows, row):
+        _kernels["add_to_rows"](rows.reshape(-1, row.size), row)
+    else:
+        _numpy(self, Function, "add_to_rows", rows, row)
+
+
+def _sum_rows(self: Function, rows: Array, out: Array) -> None:
+    if _fits(rows, out):
+        _kernels["sum_rows"](rows, out)
+    else:
+        _numpy(self, Function, "sum_rows", rows, out)
 
 
 def _relu_forward(self: ReLU, x: Array) -> Array:
@@ -197,6 +226,7 @@ def _numpy(self: Any, cls: type, name: str, *arguments: Any) -> Any:
 
 
 _FORMS: dict[type, dict[str, Callable[..., Any]]] = {
+    Function: {"add_to_rows": _add_to_rows, "sum_rows": _sum_rows},
     ReLU: {"forward": _relu_forward, "backward": _relu_backward},
     SoftmaxCrossEntropy: {"points": _softmax_points},
     SGD: {"update": _sgd_update},
