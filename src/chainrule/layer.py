@@ -147,8 +147,11 @@ class Function:
     def set_modes(self, *, training: bool, keeping: bool) -> None:
         """Set the behaviour and the keeping apart: a gradient without dropout needs both."""
         for part in self.walk():
-            part._training = training
-            part.keeping = keeping
+            part.set_own_modes(training=training, keeping=keeping)
+
+    def set_own_modes(self, *, training: bool, keeping: bool) -> None:
+        """Set them for this object alone, without the layers inside."""
+        self.__dict__.update(_training=training, keeping=keeping)
 
     def forget(self) -> None:
         """Let go of everything that a ``forward`` kept for ``backward``."""
