@@ -46,6 +46,7 @@ class StandIn:
         thing.__dict__[method] = self
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """Do what stands in for the method."""
         return self._call(*arguments, **options)
 
     def leave(self) -> None:
