@@ -71,6 +71,9 @@ class Profile:
         How many steps were measured, without the first few.
     samples : int
         In the largest mini-batch, the one that the bytes are of.
+    temporary_bytes : int or None
+        The most that a step takes at one time on top of what the rows hold, and gives back; of
+        the second step. None if there was none, or if the program uses tracemalloc itself.
     overhead : float
         Seconds that the measuring itself adds to a step, about; they are in the row ``rest``.
     """
@@ -81,6 +84,7 @@ class Profile:
     slowest: float
     steps: int
     samples: int
+    temporary_bytes: int | None
     overhead: float
 
     def __getitem__(self, name: str) -> ProfileRow:
@@ -133,6 +137,8 @@ class Profile:
         lines.append(
             "Parameters: with their gradients. Arrays: kept for backward, buffers, averages."
         )
+        if self.temporary_bytes is not None:
+            lines.append(f"Temporary arrays in a step: {kibibytes(self.temporary_bytes)} KiB.")
         if total.floor:
             lines.append(
                 f"Products: the bare matrix products of the Linear layers. The step takes "

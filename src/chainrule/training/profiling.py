@@ -5,6 +5,7 @@ moment of a step belongs to one row of the profile.
 """
 
 import time
+import tracemalloc
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ class Profiler(Callback):
     def on_train_begin(self, run: "Run") -> None:
         """Begin to measure every method of a step."""
         model, cost = run.model, run.model.cost
+        self._run = run
         self._layers = [
             named for i, layer in enumerate(model.layers) for named in layer.named_layers(str(i))
         ]
@@ -50,6 +52,8 @@ class Profiler(Callback):
         self._samples = self._most_samples = 0
         self._held: dict[int, Held] = {}
         self._products: dict[int, tuple[int, int, int]] = {}
+        self._temporary_bytes: int | None = None
+        self._tracing = False
         self._waiting = False  # for the mini-batch
         self._watch = Stopwatch(cost_of_a_call())
         try:
@@ -74,13 +78,13 @@ class Profiler(Callback):
                 if len(self._steps) == MOST_STEPS:
                     self._steps, self._every = self._steps[::2], 2 * self._every
             self._count += 1
-            if self._samples > self._most_samples:
-                self._note_memory(run)
         self._wait()
 
     def on_train_end(self, run: "Run") -> None:
         """Stop measuring, and leave the profile in the history."""
         self._watch.leave()
+        if self._tracing:  # an error came in the middle of that step
+            tracemalloc.stop()
         if self._steps:
             run.history.profile = self._profile(run)
 
@@ -93,12 +97,18 @@ class Profiler(Callback):
         self._mark = time.perf_counter_ns()
 
     def _begins(self, loss: Callable[..., Any]) -> Callable[..., Any]:
-        def begin(x: Any, *others: Any) -> Any:
-            if self._waiting:  # else it is a callback that asks for a loss
-                self._data = time.perf_counter_ns() - self._mark
-                self._samples = len(x)
-                self._waiting, self._watch.on = False, True
-            return loss(x, *others)
+        def begin(*arguments: Any) -> Any:
+            if not self._waiting:  # a callback asks for a loss
+                return loss(*arguments)
+            self._data = time.perf_counter_ns() - self._mark
+            # In the second step all buffers are there: what it still takes are temporaries.
+            if self._count == 1 and not tracemalloc.is_tracing():
+                tracemalloc.start()
+                self._tracing = True
+            self._waiting, self._watch.on = False, True
+            losses = loss(*arguments)
+            self._samples = len(losses)
+            return losses
 
         return begin
 
@@ -106,15 +116,25 @@ class Profiler(Callback):
         def end(*vectors: Any) -> Any:
             result = step(*vectors)
             self._watch.on = False  # what callbacks ask of the model is not the step's
+            start = time.perf_counter_ns()
+            self._note_memory()
+            self._mark += time.perf_counter_ns() - start
             return result
 
         return end
 
-    def _note_memory(self, run: "Run") -> None:
+    def _note_memory(self) -> None:
+        if self._tracing:
+            _, self._temporary_bytes = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            self._tracing = False
+        if self._samples <= self._most_samples:
+            return
         self._most_samples = self._samples
-        self._held = held(run.model, run.optimizer)
+        self._held = held(self._run.model, self._run.optimizer)
         for _, layer in self._layers:
-            if type(layer) is Linear:  # a subclass may do something else
+            # A subclass may do something else; a layer that was left out has no input.
+            if type(layer) is Linear and layer.__dict__.get("x") is not None:
                 self._products[id(layer)] = (layer.x.size // layer.n_in, layer.n_in, layer.n_out)
 
     # -- the figures ----------------------------------------------------------------------------
@@ -178,6 +198,7 @@ class Profiler(Callback):
             slowest=float(middle[:, 0].max()),
             steps=len(steps),
             samples=self._most_samples,
+            temporary_bytes=self._temporary_bytes,
             overhead=self._watch.cost * self._watch.calls / self._count,
         )
 
