@@ -49,10 +49,11 @@ def profile(profile: "Profile", *, most: int = 30, ax: "Axes | None" = None) -> 
         clean(side)
         side.grid(visible=False, axis="y")
         side.tick_params(axis="y", length=0)
-        side.legend(  # between the title and the bars, where no bar can be
-            loc="lower left", bbox_to_anchor=(-0.02, 1), ncols=4, frameon=False, fontsize=8,
-            columnspacing=1, handlelength=1.2,
-        )  # fmt: skip
+        if side.patches:
+            side.legend(  # between the title and the bars, where no bar can be
+                loc="lower left", bbox_to_anchor=(-0.02, 1), ncols=4, frameon=False, fontsize=8,
+                columnspacing=1, handlelength=1.2,
+            )  # fmt: skip
     left.set_yticks(range(len(rows)), [_short(row.label) for row in rows])
     right.set_yticks(range(len(rows)), [""] * len(rows))
     some = "" if len(rows) == len(profile.rows) else f", the {len(rows)} longest parts"
