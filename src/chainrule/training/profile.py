@@ -75,7 +75,7 @@ class Profile:
         The most that a step takes at one time on top of what the rows hold, and gives back; of
         the second step. None if there was none, or if the program uses tracemalloc itself.
     overhead : float
-        Seconds that the measuring itself adds to a step, about; they are in the row ``rest``.
+        Seconds that the measuring itself adds to a step, at least; they are in the row ``rest``.
     """
 
     rows: tuple[ProfileRow, ...]
@@ -145,7 +145,7 @@ class Profile:
                 f"{self.step / total.floor:.2f} times as long."
             )
         lines.append(
-            f"Rest: the loop, callbacks, and the measuring itself, about "
+            f"Rest: the loop, callbacks, and the measuring itself, at least "
             f"{time(self.overhead)} {unit} of it."
         )
         return "\n".join(lines)

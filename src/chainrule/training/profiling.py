@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.layer import Array
 from chainrule.layers import Linear
 from chainrule.training.callbacks import Callback
+from chainrule.training.floor import BareProducts, Products, middle_half
 from chainrule.training.memory import Held, held
 from chainrule.training.profile import Profile, ProfileRow
 from chainrule.training.stopwatch import Stopwatch, cost_of_a_call
@@ -26,7 +26,10 @@ __all__ = ["Profiler"]
 WARM_UP = 5  # steps left out at the beginning, where there are three times as many
 MOST_STEPS = 2048  # remembered; of a longer training every second, every fourth, ...
 SHOWN = 0.01  # share of the step from which a container's own work has a row
-FLOOR_SECONDS = 0.5  # to measure the bare matrix products in, about
+FEWEST_ROUNDS = 5
+FLOOR_EVERY = 16  # steps: between them run the bare matrix products, at the computer's same speed
+
+PASSES = ("forward", "backward", "backward_parameters")
 
 
 class Profiler(Callback):
@@ -43,7 +46,7 @@ class Profiler(Callback):
             named for i, layer in enumerate(model.layers) for named in layer.named_layers(str(i))
         ]
         self._methods = [
-            *((layer, name) for _, layer in self._layers for name in _PASSES),
+            *((layer, name) for _, layer in self._layers for name in PASSES),
             *((cost, name) for name in ("forward", "mean", "backward")),
             (model, "loss"), (model, "backward"), (run.optimizer, "step"),
         ]  # fmt: skip
@@ -51,7 +54,8 @@ class Profiler(Callback):
         self._count, self._every = 0, 1
         self._samples = self._most_samples = 0
         self._held: dict[int, Held] = {}
-        self._products: dict[int, tuple[int, int, int]] = {}
+        self._floor: BareProducts | None = None
+        self._disturbed = False  # by the bare products, which fill the caches
         self._temporary_bytes: int | None = None
         self._tracing = False
         self._waiting = False  # for the mini-batch
@@ -73,11 +77,14 @@ class Profiler(Callback):
         """Note the times of the step."""
         whole = time.perf_counter_ns() - self._mark
         if not self._waiting:
-            if self._count % self._every == 0:
+            if self._count % self._every == 0 and not self._disturbed:
                 self._steps.append([whole, self._data, *self._watch.times])
                 if len(self._steps) == MOST_STEPS:
                     self._steps, self._every = self._steps[::2], 2 * self._every
             self._count += 1
+            self._disturbed = self._count % (FLOOR_EVERY * self._every) == 0
+            if self._disturbed and self._floor is not None:
+                self._floor.run()
         self._wait()
 
     def on_train_end(self, run: "Run") -> None:
@@ -132,10 +139,19 @@ class Profiler(Callback):
             return
         self._most_samples = self._samples
         self._held = held(self._run.model, self._run.optimizer)
-        for _, layer in self._layers:
+        spent = dict(zip(self._methods, self._watch.times, strict=True))
+        products = {
+            id(layer): Products(
+                layer.x.size // layer.n_in,
+                layer.n_in,
+                layer.n_out,
+                to_input=spent[layer, "backward"] > 0,
+            )
+            for _, layer in self._layers
             # A subclass may do something else; a layer that was left out has no input.
-            if type(layer) is Linear and layer.__dict__.get("x") is not None:
-                self._products[id(layer)] = (layer.x.size // layer.n_in, layer.n_in, layer.n_out)
+            if type(layer) is Linear and layer.__dict__.get("x") is not None
+        }
+        self._floor = BareProducts(products, self._run.model.dtype) if products else None
 
     # -- the figures ----------------------------------------------------------------------------
 
@@ -143,17 +159,17 @@ class Profiler(Callback):
         model, cost, optimizer = run.model, run.model.cost, run.optimizer
         steps = 1e-9 * np.array(self._steps, dtype=np.float64)
         steps = steps[WARM_UP if len(steps) >= 3 * WARM_UP else len(steps) > 1 :]
-        middle = _middle_half(steps, steps[:, 0])
+        middle = middle_half(steps, steps[:, 0])
         # A little too much may have been taken off for the measuring: no time is below 0.
         step, data, *times = np.maximum(middle.mean(axis=0), 0).tolist()
         spent = {
             (id(thing), name): t for (thing, name), t in zip(self._methods, times, strict=True)
         }
-        asked = {key for key, seconds in spent.items() if seconds}
-        floors = _floors(
-            {key: (*shape, (key, "backward") in asked) for key, shape in self._products.items()},
-            model.dtype,
-        )
+        floors: dict[int, float] = {}
+        if self._floor is not None:
+            while len(self._floor.rounds) < FEWEST_ROUNDS:
+                self._floor.run()
+            floors = self._floor.seconds()
         rows = [
             ProfileRow("data", other=data),
             ProfileRow(
@@ -201,50 +217,3 @@ class Profiler(Callback):
             temporary_bytes=self._temporary_bytes,
             overhead=self._watch.cost * self._watch.calls / self._count,
         )
-
-
-_PASSES = ("forward", "backward", "backward_parameters")
-
-
-def _middle_half(rows: Array, totals: Array) -> Array:
-    """Return the rows of the middle half by their totals; of fewer than four, all."""
-    quarter = len(rows) // 4
-    return rows[np.argsort(totals, kind="stable")[quarter : len(rows) - quarter]]
-
-
-def _floors(
-    shapes: dict[int, tuple[int, int, int, bool]], dtype: np.dtype[Any]
-) -> dict[int, float]:
-    """Return the seconds that the bare matrix products of each linear layer take.
-
-    The shapes are (rows, n_in, n_out, whether the gradient of the input is asked for). The products
-    go forward and backward through all layers, as in a step, again and again.
-    """
-    if not shapes:
-        return {}
-    arrays = []
-    for rows, n_in, n_out, _ in shapes.values():
-        sizes = ((rows, n_in), (n_in, n_out), (rows, n_out))
-        arrays.append([np.ones(size, dtype) for size in (*sizes, *sizes)])
-    asked = [shape[-1] for shape in shapes.values()]
-    rounds: list[list[int]] = []
-    clock = time.perf_counter_ns
-    end = clock() + 1e9 * FLOOR_SECONDS
-    while len(rounds) < 5 or (len(rounds) < 200 and clock() < end):
-        took = [0] * len(arrays)
-        for i, (x, w, _, _, _, y) in enumerate(arrays):
-            start = clock()
-            np.matmul(x, w, out=y)
-            took[i] += clock() - start
-        for i in reversed(range(len(arrays))):
-            x, w, g, grad_x, grad_w, _ = arrays[i]
-            start = clock()
-            product = np.multiply if len(x) == 1 else np.matmul  # as Linear
-            product(x.T, g, out=grad_w)
-            if asked[i]:
-                np.matmul(g, w.T, out=grad_x)
-            took[i] += clock() - start
-        rounds.append(took)
-    times = 1e-9 * np.array(rounds, dtype=np.float64)
-    means = _middle_half(times, times.sum(axis=1)).mean(axis=0)
-    return dict(zip(shapes, means.tolist(), strict=True))
