@@ -109,7 +109,7 @@ def test_the_times_add_up_to_the_step(of_mlp, of_nested):
         assert sum(row.time for row in profile.rows) == pytest.approx(profile.step, rel=1e-9)
         assert all(row.time >= 0 for row in profile.rows)
         assert 0 < profile.quickest <= profile.step <= profile.slowest
-        assert profile.steps == 33  # of 40, without the first 5 and the 2 after bare products
+        assert profile.steps == 34  # of 40, without the first 5 and the one after bare products
         assert profile.samples == 64
         assert 0 < profile.overhead < profile.step
 
@@ -325,10 +325,10 @@ def test_two_models_one_after_the_other_and_one_inside_the_other(data):
 
     profile = profiled(outer, data, 2, callbacks=[TrainAnother()])
     assert [row.name for row in profile.rows][2:5] == ["0", "1", "2"]
-    assert profile.steps == 14
+    assert profile.steps == 15
     assert [p["1"].what for p in inner] == ["Scale(8)"] * 2
     again = profiled(outer, data, 3)
-    assert again.steps == 24
+    assert again.steps == 25
 
 
 def test_what_callbacks_and_validation_ask_is_not_the_step_s(data):

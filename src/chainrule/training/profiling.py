@@ -27,7 +27,7 @@ WARM_UP = 5  # steps left out at the beginning, where there are three times as m
 MOST_STEPS = 2048  # remembered; of a longer training every second, every fourth, ...
 SHOWN = 0.01  # share of the step from which a container's own work has a row
 FEWEST_ROUNDS = 5
-FLOOR_EVERY = 16  # steps: between them run the bare matrix products, at the computer's same speed
+FLOOR_EVERY = 32  # steps: between them run the bare matrix products, at the computer's same speed
 
 PASSES = ("forward", "backward", "backward_parameters")
 
