@@ -101,7 +101,7 @@ def train(
         the layer, the pass and the step. It costs time.
     profile : bool
         Whether to measure time and memory of each layer, forward and backward, of the loss and of
-        what is round them: see ``history.profile``. It costs some microseconds a step.
+        what is round them: see ``history.profile``. Training is then slower by a tenth or two.
     verbose : bool
         Whether to print a line an epoch, and a progress bar on a terminal; the profile at the end.
 
