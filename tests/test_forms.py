@@ -163,6 +163,23 @@ def test_compiled_forms_take_what_numpys_take(rng):
     np.testing.assert_array_equal(half, 0.5)
 
 
+@pytest.mark.usefixtures("compiled")
+def test_a_class_of_ones_own_keeps_its_methods():
+    class Doubled(cr.SoftmaxCrossEntropy):
+        def points(self, outputs, targets):
+            return 2 * super().points(outputs, targets)
+
+    z, y = np.array([[1.0, 2.0]]), np.array([0])
+    assert Doubled().forward(z, y) == pytest.approx(2 * cr.SoftmaxCrossEntropy().forward(z, y))
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("labels", [[0, 3], [-1, 0]])
+def test_compiled_losses_refuse_a_wrong_class(labels):
+    with pytest.raises(ValueError, match="must be 0 to 2"):
+        cr.SoftmaxCrossEntropy().forward(np.zeros((2, 3)), np.array(labels))
+
+
 def test_compiled_forms_go_in_and_out_of_place(request):
     before = cr.ReLU.forward
     request.getfixturevalue("compiled")

@@ -20,7 +20,7 @@ import numpy as np
 
 from chainrule.layer import Array, Function
 from chainrule.layers import ReLU
-from chainrule.losses import SoftmaxCrossEntropy
+from chainrule.losses import Loss, SoftmaxCrossEntropy
 from chainrule.optimizers import SGD, Adam
 
 __all__ = ["disable", "enable", "enabled"]
@@ -42,14 +42,19 @@ def enable() -> None:
     _compile()
     for cls, forms in _FORMS.items():
         for name, form in forms.items():
-            _numpy_forms[cls, name] = getattr(cls, name)
+            owner = next(base for base in cls.__mro__ if name in base.__dict__)
+            _numpy_forms[owner, name] = getattr(cls, name)
             setattr(cls, name, form)
 
 
 def disable() -> None:
     """Put NumPy's forms back in place."""
-    for (cls, name), form in _numpy_forms.items():
-        setattr(cls, name, form)
+    for cls, forms in _FORMS.items():
+        for name in forms:
+            if (cls, name) in _numpy_forms:
+                setattr(cls, name, _numpy_forms[cls, name])
+            elif name in cls.__dict__:
+                delattr(cls, name)  # it is a base's again
     _numpy_forms.clear()
 
 
@@ -98,6 +103,25 @@ def softmax_cross_entropy(logits: Any, targets: Any, softmax: Any, losses: Any) 
         losses[i] = math.log(total) - chosen
 
 
+def softmax_cross_entropy_of_labels(logits: Any, labels: Any, grad: Any, losses: Any) -> bool:
+    """Write the losses, and the derivative of their mean; return whether all labels are classes."""
+    samples, classes = logits.shape
+    for i in range(samples):
+        label = labels[i]
+        if label < 0 or label >= classes:
+            return False
+        greatest = logits[i].max()
+        total = logits[i, 0] * 0
+        for j in range(classes):
+            grad[i, j] = math.exp(logits[i, j] - greatest)
+            total += grad[i, j]
+        for j in range(classes):
+            grad[i, j] /= total * samples
+        grad[i, label] -= grad.dtype.type(1) / samples
+        losses[i] = math.log(total) - (logits[i, label] - greatest)
+    return True
+
+
 def sgd(w: Any, g: Any, learning_rate: Any) -> None:
     for i in range(w.size):
         w[i] -= g[i] * learning_rate
@@ -120,7 +144,8 @@ def sgd_momentum(w: Any, g: Any, velocity: Any, momentum: Any, learning_rate: An
 
 
 _KERNELS = (
-    add_to_rows, sum_rows, relu, relu_gradient, softmax_cross_entropy, sgd, sgd_momentum, adam,
+    add_to_rows, sum_rows, relu, relu_gradient, softmax_cross_entropy,
+    softmax_cross_entropy_of_labels, sgd, sgd_momentum, adam,
 )  # fmt: skip
 
 
@@ -144,7 +169,12 @@ def _compile() -> None:
 def _fits(*arrays: Array) -> bool:
     """Whether the kernels take these arrays: all float32 or all float64, laid out in order."""
     dtype = arrays[0].dtype
-    return dtype.char in "fd" and all(a.dtype == dtype and a.flags.c_contiguous for a in arrays)
+    if dtype.char not in "fd":
+        return False
+    for array in arrays:  # noqa: SIM110  # all() takes longer than the kernels of a small net
+        if array.dtype != dtype or not array.flags.c_contiguous:
+            return False
+    return True
 
 
 def _add_to_rows(self: Function, rows: Array, row: Array) -> None:
@@ -178,6 +208,39 @@ def _relu_backward(self: ReLU, grad: Array) -> Array:
     grad_x = self.buffer_like("grad_x", grad)
     _kernels["relu_gradient"](y.reshape(-1), grad.reshape(-1), grad_x.reshape(-1))
     return grad_x
+
+
+def _softmax_forward(
+    self: SoftmaxCrossEntropy, outputs: Array, targets: Any, sample_weights: Any = None
+) -> Array:
+    plain = (
+        type(self) is SoftmaxCrossEntropy  # a derived class may have points of its own
+        and sample_weights is None
+        and self.class_weights is None
+        and self.label_smoothing == 0
+        and isinstance(targets, np.ndarray)
+        and targets.dtype == np.int64
+        and isinstance(outputs, np.ndarray)
+        and outputs.ndim == 2
+        and targets.shape == outputs.shape[:1] != (0,)
+        and _fits(outputs)
+    )
+    if plain:
+        grad = self.buffer_like("grad", outputs)
+        losses = np.empty(len(outputs), outputs.dtype)
+        if _kernels["softmax_cross_entropy_of_labels"](outputs, targets, grad, losses):
+            self.losses, self.sample_totals = losses, None
+            self.targets, self.softmax = targets, grad  # the whole gradient: see the backward
+            return losses.copy()
+    result: Array = _numpy(self, Loss, "forward", outputs, targets, sample_weights)
+    return result
+
+
+def _softmax_backward(self: SoftmaxCrossEntropy) -> Array:
+    if self.targets.ndim == 1:  # labels, and not rows of probabilities: the form above was taken
+        return self.softmax
+    result: Array = _numpy(self, Loss, "backward")
+    return result
 
 
 def _softmax_points(self: SoftmaxCrossEntropy, outputs: Array, targets: Array) -> Array:
@@ -228,7 +291,11 @@ def _numpy(self: Any, cls: type, name: str, *arguments: Any) -> Any:
 _FORMS: dict[type, dict[str, Callable[..., Any]]] = {
     Function: {"add_to_rows": _add_to_rows, "sum_rows": _sum_rows},
     ReLU: {"forward": _relu_forward, "backward": _relu_backward},
-    SoftmaxCrossEntropy: {"points": _softmax_points},
+    SoftmaxCrossEntropy: {
+        "forward": _softmax_forward,
+        "backward": _softmax_backward,
+        "points": _softmax_points,
+    },
     SGD: {"update": _sgd_update},
     Adam: {"_move": _adam_move},
 }
