@@ -49,8 +49,9 @@ class Augmented:
     An error in the thread comes out where the mini-batch is asked for, with the thread's traceback.
     The thread ends with the last mini-batch, or when the iteration is left before it.
 
-    Two threads of Python hinder each other a little: it pays where a step takes a few milliseconds.
-    For steps of less than one, ``ahead=0`` is as fast or faster.
+    It pays where a core is free and a step takes a few milliseconds. Two threads of Python hinder
+    each other a little: for steps shorter than the augmentation ``ahead=0`` is as fast, or faster.
+    ``benchmarks/augmentation.py`` measures it.
 
     Examples
     --------
