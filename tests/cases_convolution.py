@@ -51,26 +51,20 @@ def conv_transpose(torch: Any, layer: Any) -> Callable[..., Any]:
         y = torch.nn.functional.conv_transpose2d(
             first(x),
             weights,
-            p.get("biases"),
             stride=layer.stride,
             padding=0 if isinstance(layer.padding, str) else layer.padding,
             output_padding=layer.output_padding,
             dilation=layer.dilation,
             groups=layer.groups,
-        )
-        if layer.padding == "same":
-            # Cut to length * stride, the odd one off the end; or zeros where nothing was written.
-            for axis, (n, s) in enumerate(zip(x.shape[1:3], pair(layer.stride, 2), strict=True), 2):
-                extra = y.shape[axis] - n * s
-                if extra >= 0:
-                    y = y.narrow(axis, extra // 2, n * s)
-                else:
-                    missing = [0, 0] * (3 - axis) + [0, -extra]
-                    y = torch.nn.functional.pad(y, missing)
-                    if "biases" in p:
-                        more = y.narrow(axis, n * s + extra, -extra)
-                        more += p["biases"][:, None, None]
-        return y.movedim(1, -1)
+        ).movedim(1, -1)
+        if layer.padding == "same":  # cut to length * stride, or lengthen where nothing is written
+            lengths = zip(y.shape[1:3], x.shape[1:3], pair(layer.stride, 2), strict=True)
+            (top, bottom), (left, right) = (
+                (extra // 2, extra - extra // 2) if extra > 0 else (0, extra)
+                for extra in (length - n * s for length, n, s in lengths)
+            )
+            y = torch.nn.functional.pad(y, (0, 0, -left, -right, -top, -bottom))
+        return y + p["biases"] if "biases" in p else y
 
     return forward
 
@@ -81,38 +75,83 @@ def pair(value: Any, axes: int) -> tuple[int, ...]:
 
 # Name, how to build it, shapes of inputs, and what PyTorch calls it: the arguments of LayerCase.
 ROWS: list[tuple[Any, ...]] = [
-    ("Conv2d", lambda: cr.Conv2d(2, 3, (3, 2)), ((1, 3, 2, 2), (2, 4, 4, 2)),
-              conv),
-    ("Conv2d-one-channel", lambda: cr.Conv2d(1, 2, 3, bias=False, initializer="glorot"),
-              ((1, 4, 3, 1), (3, 5, 4, 1)), conv),
-    ("Conv2d-same", lambda: cr.Conv2d(2, 2, (4, 3), padding="same"),
-              ((1, 1, 3, 2), (2, 3, 4, 2)), conv),
-    ("Conv2d-same-stride", lambda: cr.Conv2d(2, 3, 3, padding="same", stride=(2, 3)),
-              ((1, 3, 2, 2), (2, 5, 4, 2)), conv),
-    ("Conv2d-everything",
-              lambda: cr.Conv2d(4, 6, (2, 3), stride=(2, 1), padding=(2, 1), dilation=(2, 1),
-                                groups=2),
-              ((1, 3, 4, 4), (2, 3, 3, 4)), conv),
-    ("Conv2d-pointwise", lambda: cr.Conv2d(3, 2, 1),
-              ((1, 1, 1, 3), (2, 3, 2, 3)), conv),
-    ("Conv2d-depthwise", lambda: cr.Conv2d(3, 3, 2, groups=3, padding=1),
-              ((1, 2, 2, 3), (2, 3, 4, 3)), conv),
-    ("Conv2d-depthwise-twice", lambda: cr.Conv2d(2, 4, 2, groups=2, padding=(0, 1)),
-              ((1, 2, 2, 2), (2, 3, 3, 2)), conv),
-    ("Conv1d", lambda: cr.Conv1d(2, 3, 3, padding="same"),
-              ((1, 1, 2), (2, 5, 2)), conv),
-    ("Conv1d-everything",
-              lambda: cr.Conv1d(4, 2, 3, stride=2, padding=3, dilation=2, groups=2),
-              ((1, 4, 4), (2, 6, 4)), conv),
-    ("ConvTranspose2d", lambda: cr.ConvTranspose2d(2, 3, (3, 2)),
-              ((1, 1, 1, 2), (2, 3, 2, 2)), conv_transpose),
-    ("ConvTranspose2d-same", lambda: cr.ConvTranspose2d(2, 1, 3, stride=2, padding="same"),
-              ((1, 1, 2, 2), (2, 2, 3, 2)), conv_transpose),
-    ("ConvTranspose2d-everything",
-              lambda: cr.ConvTranspose2d(4, 2, (2, 3), stride=(3, 2), padding=(1, 2),
-                                         output_padding=(2, 1), dilation=(3, 2), groups=2,
-                                         bias=False),
-              ((1, 2, 3, 4), (2, 2, 2, 4)), conv_transpose),
-    ("ConvTranspose2d-depthwise", lambda: cr.ConvTranspose2d(2, 2, 3, stride=2, groups=2),
-              ((1, 1, 2, 2), (2, 2, 2, 2)), conv_transpose),
-]  # fmt: skip
+    ("Conv2d", lambda: cr.Conv2d(2, 3, (3, 2)), ((1, 3, 2, 2), (2, 4, 4, 2)), conv),
+    (
+        "Conv2d-one-channel",
+        lambda: cr.Conv2d(1, 2, 3, bias=False, initializer="glorot"),
+        ((1, 4, 3, 1), (3, 5, 4, 1)),
+        conv,
+    ),
+    (
+        "Conv2d-same",
+        lambda: cr.Conv2d(2, 2, (4, 3), padding="same"),
+        ((1, 1, 3, 2), (2, 3, 4, 2)),
+        conv,
+    ),
+    (
+        "Conv2d-same-stride",
+        lambda: cr.Conv2d(2, 3, 3, padding="same", stride=(2, 3)),
+        ((1, 3, 2, 2), (2, 5, 4, 2)),
+        conv,
+    ),
+    (
+        "Conv2d-everything",
+        lambda: cr.Conv2d(4, 6, (2, 3), stride=(2, 1), padding=1, dilation=(1, 2), groups=2),
+        ((1, 3, 4, 4), (2, 3, 4, 4)),
+        conv,
+    ),
+    ("Conv2d-pointwise", lambda: cr.Conv2d(3, 2, 1), ((1, 1, 1, 3), (2, 3, 2, 3)), conv),
+    (
+        "Conv2d-depthwise",
+        lambda: cr.Conv2d(3, 3, 2, groups=3, padding=1),
+        ((1, 2, 2, 3), (2, 3, 4, 3)),
+        conv,
+    ),
+    (
+        "Conv2d-depthwise-twice",
+        lambda: cr.Conv2d(2, 4, 2, groups=2, padding=(0, 1)),
+        ((1, 2, 2, 2), (2, 3, 3, 2)),
+        conv,
+    ),
+    ("Conv1d", lambda: cr.Conv1d(2, 3, 3, padding="same"), ((1, 1, 2), (2, 5, 2)), conv),
+    (
+        "Conv1d-everything",
+        lambda: cr.Conv1d(4, 2, 3, stride=2, padding=3, dilation=3, groups=2),
+        ((1, 4, 4), (2, 6, 4)),
+        conv,
+    ),
+    (
+        "ConvTranspose2d",
+        lambda: cr.ConvTranspose2d(2, 3, (3, 2)),
+        ((1, 1, 1, 2), (2, 3, 2, 2)),
+        conv_transpose,
+    ),
+    (
+        "ConvTranspose2d-same",
+        lambda: cr.ConvTranspose2d(2, 1, 3, stride=2, padding="same"),
+        ((1, 1, 2, 2), (2, 2, 3, 2)),
+        conv_transpose,
+    ),
+    (
+        "ConvTranspose2d-everything",
+        lambda: cr.ConvTranspose2d(
+            4,
+            2,
+            3,
+            stride=2,
+            padding=(2, 1),
+            output_padding=(0, 1),
+            dilation=(3, 1),
+            groups=2,
+            bias=False,
+        ),
+        ((1, 2, 2, 4), (2, 3, 2, 4)),
+        conv_transpose,
+    ),
+    (
+        "ConvTranspose2d-depthwise",
+        lambda: cr.ConvTranspose2d(2, 2, 3, stride=2, groups=2),
+        ((1, 1, 2, 2), (2, 2, 2, 2)),
+        conv_transpose,
+    ),
+]
