@@ -119,7 +119,10 @@ class _Convolution(Layer):
 
     def _add_biases(self, y: Array) -> None:
         if self.bias:
-            y += self.biases
+            # Row by row of the image: NumPy adds a few long runs sooner than many short ones.
+            width = y.shape[-2]
+            rows = y.reshape(-1, width * self.n_out)
+            rows += np.tile(self.biases, width)
 
     def _store_grad_b(self, grad: Array) -> None:
         if self.bias:

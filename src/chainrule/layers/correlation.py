@@ -77,7 +77,9 @@ def spread(x: Array, weights: Array, y: Array, window: Window, groups: int, buff
     size = chunk(len(x), math.prod(lengths) * y.shape[-1], x.itemsize)
     for samples in slices(len(x), size):
         count = samples.stop - samples.start
-        total = buffer("total", (size, *lengths, y.shape[-1]))[:count]
+        total = y[samples]
+        if lengths != y.shape[1:3]:
+            total = buffer("total", (size, *lengths, y.shape[-1]))[:count]
         sent = buffer("sent", (size, *steps, outputs))[:count]
         total.fill(0)
         for group in range(groups):
@@ -87,7 +89,8 @@ def spread(x: Array, weights: Array, y: Array, window: Window, groups: int, buff
             for i, j, at_rows, at_columns in window.positions(steps):
                 np.matmul(rows, weights[i, j, :, to], out=sent.reshape(-1, outputs))
                 total[:, at_rows, at_columns, to] += sent
-        y[samples] = window.inside(total, y.shape[1:3])
+        if lengths != y.shape[1:3]:
+            y[samples] = window.inside(total, y.shape[1:3])
 
 
 def swapped(weights: Array, groups: int) -> Array:
