@@ -8,7 +8,7 @@ import chainrule as cr
 
 def first(tensor: Any) -> Any:
     """Return the tensor with its last axis, the channels, after the samples."""
-    return tensor.movedim(-1, 1)
+    return tensor.movedim(-1, 1).contiguous()
 
 
 def conv(torch: Any, layer: Any) -> Callable[..., Any]:
@@ -16,7 +16,7 @@ def conv(torch: Any, layer: Any) -> Callable[..., Any]:
     axes = layer.axes
 
     def forward(x: Any, p: Any) -> Any:
-        weights = p["weights"].permute(axes + 1, axes, *range(axes))
+        weights = p["weights"].permute(axes + 1, axes, *range(axes)).contiguous()
         options = {"stride": layer.stride, "dilation": layer.dilation, "groups": layer.groups}
         x = first(x)
         if layer.padding == "same":
@@ -47,7 +47,7 @@ def conv_transpose(torch: Any, layer: Any) -> Callable[..., Any]:
         # PyTorch's weights are (in, out / groups, ...), ours (..., in / groups, out).
         height, width, n, n_out = p["weights"].shape
         blocks = p["weights"].reshape(height, width, n, layer.groups, n_out // layer.groups)
-        weights = blocks.permute(3, 2, 4, 0, 1).flatten(0, 1)
+        weights = blocks.permute(3, 2, 4, 0, 1).flatten(0, 1).contiguous()
         y = torch.nn.functional.conv_transpose2d(
             first(x),
             weights,
