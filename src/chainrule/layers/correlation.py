@@ -38,7 +38,7 @@ def correlate(
     outputs = y.shape[-1] // groups
     weights = np.ascontiguousarray(weights)
     for samples, group, columns in _columns(x, window, groups, buffer):
-        part = slice(group * outputs, (group + 1) * outputs)
+        part = _block(group, outputs)
         matrix = weights[..., part].reshape(-1, outputs)
         np.matmul(columns, matrix, out=y[samples, ..., part].reshape(-1, outputs))
 
@@ -54,7 +54,7 @@ def correlate_weights(
     grad_w.fill(0)
     product = buffer("product", (math.prod(grad_w.shape[:3]), outputs))
     for samples, group, columns in _columns(x, window, groups, buffer):
-        part = slice(group * outputs, (group + 1) * outputs)
+        part = _block(group, outputs)
         np.matmul(columns.T, grad[samples, ..., part].reshape(-1, outputs), out=product)
         grad_w[..., part] += product.reshape(grad_w[..., part].shape)
 
@@ -83,9 +83,8 @@ def spread(x: Array, weights: Array, y: Array, window: Window, groups: int, buff
         sent = buffer("sent", (size, *steps, outputs))[:count]
         total.fill(0)
         for group in range(groups):
-            from_ = slice(group * channels, (group + 1) * channels)
-            to = slice(group * outputs, (group + 1) * outputs)
-            rows = x[samples, ..., from_].reshape(-1, channels)
+            to = _block(group, outputs)
+            rows = x[samples, ..., _block(group, channels)].reshape(-1, channels)
             for i, j, at_rows, at_columns in window.positions(steps):
                 np.matmul(rows, weights[i, j, :, to], out=sent.reshape(-1, outputs))
                 total[:, at_rows, at_columns, to] += sent
@@ -117,7 +116,7 @@ def _columns(
     steps = window.steps(x.shape[1:3])
     if window == Window((1, 1)):  # then each position is its own window: nothing to gather
         for group in range(groups):
-            part = slice(group * channels, (group + 1) * channels)
+            part = _block(group, channels)
             yield slice(0, len(x)), group, x[..., part].reshape(-1, channels)
         return
     length = math.prod(window.kernel) * channels
@@ -132,6 +131,10 @@ def _columns(
         windows = window.view(padded)
         columns = gathered[: len(padded)]
         for group in range(groups):
-            part = slice(group * channels, (group + 1) * channels)
+            part = _block(group, channels)
             np.copyto(columns, windows[..., part], casting="same_kind")
             yield samples, group, columns.reshape(-1, length)
+
+
+def _block(group: int, channels: int) -> slice:
+    return slice(group * channels, (group + 1) * channels)
