@@ -11,20 +11,29 @@ from chainrule.layers.activation import (
     Softplus,
     Tanh,
 )
+from chainrule.layers.adaptive_pooling import AdaptiveAvgPool1d, AdaptiveAvgPool2d, GlobalAvgPool
 from chainrule.layers.container import Residual, Sequential
 from chainrule.layers.dropout import Dropout
 from chainrule.layers.linear import Linear
+from chainrule.layers.pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
 from chainrule.layers.reshape import Flatten
 from chainrule.layers.softmax import LogSoftmax, Softmax
 
 __all__ = [
     "ELU",
     "GELU",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AvgPool1d",
+    "AvgPool2d",
     "Dropout",
     "Flatten",
+    "GlobalAvgPool",
     "LeakyReLU",
     "Linear",
     "LogSoftmax",
+    "MaxPool1d",
+    "MaxPool2d",
     "ReLU",
     "Relu",
     "Residual",
