@@ -192,18 +192,21 @@ class MaxPool2d(_Windows):
         steps = self._steps(images)
         shape = (len(images), *steps, images.shape[3])
         y = self.buffer("y", shape, images.dtype)
-        y.fill(-math.inf)
         # From the last position to the first: who comes later wins ties, and has the higher rank.
         places = self._places(images.shape, steps)[::-1]
+        outs, ins = places[0]
+        if any(self._padding):
+            y.fill(-math.inf)
+        y[outs] = images[ins]
         if not self.keeping:
-            for outs, ins in places:
+            for outs, ins in places[1:]:
                 np.maximum(y[outs], images[ins], out=y[outs])
             return self._without_height(y)
         winner = self.buffer("winner", shape, np.min_scalar_type(len(places)))
         winner.fill(0)
         wins = self.buffer("wins", shape, bool)
         ranks = self.buffer("ranks", shape, winner.dtype)
-        for rank, (outs, ins) in enumerate(places):
+        for rank, (outs, ins) in enumerate(places[1:], start=1):
             np.greater_equal(images[ins], y[outs], out=wins[outs])
             np.multiply(wins[outs].view(np.uint8), winner.dtype.type(rank), out=ranks[outs])
             np.maximum(winner[outs], ranks[outs], out=winner[outs])
