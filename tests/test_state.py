@@ -109,7 +109,8 @@ def test_saved_and_loaded(cls, dtype, tmp_path, rng):
     model.save(tmp_path / "net.safetensors")
     other = cr.load(tmp_path / "net.safetensors", classes=[cls])
     assert_same_state(model, other)
-    assert all(array.dtype == dtype for _, array in other.named_state())
+    own = "float32" if dtype == "float16" else dtype  # averages of half precision stall
+    assert all(array.dtype == own for _, array in other.named_state())
     x = rng.standard_normal((4, 3))
     np.testing.assert_array_equal(other.predict(x), model.predict(x))
 

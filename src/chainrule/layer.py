@@ -17,9 +17,14 @@ from numpy.typing import DTypeLike, NDArray
 
 from chainrule.description import code
 
-__all__ = ["Array", "Function", "Layer"]
+__all__ = ["Array", "Function", "Layer", "state_type"]
 
 Array = NDArray[Any]
+
+
+def state_type(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return the float type of state: averages of half precision stall, variances overflow."""
+    return np.result_type(dtype, np.float32)
 
 
 class _Kept:
@@ -78,6 +83,8 @@ class _Owned:
         if array is None:
             parameter = owner.__dict__.get(self.like)
             dtype = owner.dtype if parameter is None else parameter.dtype
+            if self.name in owner.persistent:
+                dtype = state_type(dtype)
             array = owner.__dict__[self.name] = np.empty(shape, dtype)
         array[...] = value
 
@@ -214,8 +221,8 @@ class Layer(Function):
         Declared in the class: attribute of each parameter, and attribute of its gradient.
     persistent : tuple of str
         Declared in the class: the state, which are float arrays that the layer changes itself, as
-        the running statistics of a normalisation. They are saved, loaded and copied with it, but
-        have no gradient, and no optimiser moves them.
+        the running statistics of a normalisation, in float32 at least. They are saved, loaded and
+        copied with it, but have no gradient, and no optimiser moves them.
 
     Examples
     --------
@@ -342,9 +349,11 @@ class Layer(Function):
         other = copy.deepcopy(self)
         for layer in other.walk():
             layer.dtype = np.dtype(dtype)
-            for name in (*layer.parameters, *layer.parameters.values(), *layer.persistent):
+            types = dict.fromkeys((*layer.parameters, *layer.parameters.values()), layer.dtype)
+            types |= dict.fromkeys(layer.persistent, state_type(layer.dtype))
+            for name, its_type in types.items():
                 if name in layer.__dict__:
-                    layer.__dict__[name] = layer.__dict__[name].astype(dtype)
+                    layer.__dict__[name] = layer.__dict__[name].astype(its_type)
         return other
 
     def _create(self, name: str, like: str) -> Array:

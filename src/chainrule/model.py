@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from chainrule.description import describe
-from chainrule.layer import Array, Function, Layer
+from chainrule.layer import Array, Function, Layer, state_type
 from chainrule.layers.container import Sequential
 from chainrule.losses import Loss
 from chainrule.storage import write_arrays
@@ -403,7 +403,7 @@ class Model:
                 )
                 start = stop
             for name in layer.state_shapes():
-                layer.__dict__[name] = getattr(layer, name).astype(self.dtype)
+                layer.__dict__[name] = getattr(layer, name).astype(state_type(self.dtype))
 
     @staticmethod
     def _write(vector: Array, values: ArrayLike, name: str) -> None:
