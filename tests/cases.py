@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+import cases_normalization
 import cases_pooling
 import chainrule as cr
 
@@ -103,8 +104,9 @@ LAYERS = [
               random=True),
     LayerCase("Residual-softmax", lambda: cr.Residual([cr.Softmax()]),
               torch=lambda torch, layer: lambda x, p: x + torch.softmax(x, -1)),
-    # pooling
+    # pooling, normalisation
     *cases_pooling.rows(LayerCase),
+    *cases_normalization.rows(LayerCase),
 ]  # fmt: skip
 
 
