@@ -4,8 +4,8 @@
 
 The classes stay what they are: ``enable`` puts a compiled form in the place of a few of their
 methods, for float32 and float64 arrays, and everything else goes on as before. ``ReLU``, ``SGD``
-and ``Adam`` give the same bits in both forms; in ``SoftmaxCrossEntropy`` the exponential may differ
-in its last bit, and a row's sum is taken in another order.
+and ``Adam`` give the same bits in both forms; the gradient of biases is summed in another order, as
+is a row of ``SoftmaxCrossEntropy``, whose exponential may differ in its last bit.
 
 The first call of ``enable`` on a machine compiles for some seconds; numba keeps the result.
 """
@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.layer import Array
+from chainrule.layer import Array, Function
 from chainrule.layers import ReLU
-from chainrule.losses import SoftmaxCrossEntropy
+from chainrule.losses import Loss, SoftmaxCrossEntropy
 from chainrule.optimizers import SGD, Adam
 
 __all__ = ["disable", "enable", "enabled"]
@@ -42,14 +42,19 @@ def enable() -> None:
     _compile()
     for cls, forms in _FORMS.items():
         for name, form in forms.items():
-            _numpy_forms[cls, name] = getattr(cls, name)
+            owner = next(base for base in cls.__mro__ if name in base.__dict__)
+            _numpy_forms[owner, name] = getattr(cls, name)
             setattr(cls, name, form)
 
 
 def disable() -> None:
     """Put NumPy's forms back in place."""
-    for (cls, name), form in _numpy_forms.items():
-        setattr(cls, name, form)
+    for cls, forms in _FORMS.items():
+        for name in forms:
+            if (cls, name) in _numpy_forms:
+                setattr(cls, name, _numpy_forms[cls, name])
+            elif name in cls.__dict__:
+                delattr(cls, name)  # it is a base's again
     _numpy_forms.clear()
 
 
@@ -59,6 +64,19 @@ def enabled() -> bool:
 
 
 # -- the kernels: one pass over memory each -------------------------------------------------------
+
+
+def add_to_rows(rows: Any, row: Any) -> None:
+    for i in range(rows.shape[0]):
+        for j in range(rows.shape[1]):
+            rows[i, j] += row[j]
+
+
+def sum_rows(rows: Any, out: Any) -> None:
+    out[:] = 0
+    for i in range(rows.shape[0]):
+        for j in range(rows.shape[1]):
+            out[j] += rows[i, j]
 
 
 def relu(x: Any, y: Any) -> None:
@@ -85,6 +103,25 @@ def softmax_cross_entropy(logits: Any, targets: Any, softmax: Any, losses: Any) 
         losses[i] = math.log(total) - chosen
 
 
+def softmax_cross_entropy_of_labels(logits: Any, labels: Any, grad: Any, losses: Any) -> bool:
+    """Write the losses, and the derivative of their mean; return whether all labels are classes."""
+    samples, classes = logits.shape
+    for i in range(samples):
+        label = labels[i]
+        if label < 0 or label >= classes:
+            return False
+        greatest = logits[i].max()
+        total = logits[i, 0] * 0
+        for j in range(classes):
+            grad[i, j] = math.exp(logits[i, j] - greatest)
+            total += grad[i, j]
+        for j in range(classes):
+            grad[i, j] /= total * samples
+        grad[i, label] -= grad.dtype.type(1) / samples
+        losses[i] = math.log(total) - (logits[i, label] - greatest)
+    return True
+
+
 def sgd(w: Any, g: Any, learning_rate: Any) -> None:
     for i in range(w.size):
         w[i] -= g[i] * learning_rate
@@ -106,7 +143,10 @@ def sgd_momentum(w: Any, g: Any, velocity: Any, momentum: Any, learning_rate: An
         w[i] -= velocity[i] * learning_rate
 
 
-_KERNELS = (relu, relu_gradient, softmax_cross_entropy, sgd, sgd_momentum, adam)
+_KERNELS = (
+    add_to_rows, sum_rows, relu, relu_gradient, softmax_cross_entropy,
+    softmax_cross_entropy_of_labels, sgd, sgd_momentum, adam,
+)  # fmt: skip
 
 
 def _compile() -> None:
@@ -129,7 +169,26 @@ def _compile() -> None:
 def _fits(*arrays: Array) -> bool:
     """Whether the kernels take these arrays: all float32 or all float64, laid out in order."""
     dtype = arrays[0].dtype
-    return dtype.char in "fd" and all(a.dtype == dtype and a.flags.c_contiguous for a in arrays)
+    if dtype.char not in "fd":
+        return False
+    for array in arrays:  # noqa: SIM110  # all() takes longer than the kernels of a small net
+        if array.dtype != dtype or not array.flags.c_contiguous:
+            return False
+    return True
+
+
+def _add_to_rows(self: Function, rows: Array, row: Array) -> None:
+    if _fits(rows, row):
+        _kernels["add_to_rows"](rows.reshape(-1, row.size), row)
+    else:
+        _numpy(self, Function, "add_to_rows", rows, row)
+
+
+def _sum_rows(self: Function, rows: Array, out: Array) -> None:
+    if _fits(rows, out):
+        _kernels["sum_rows"](rows, out)
+    else:
+        _numpy(self, Function, "sum_rows", rows, out)
 
 
 def _relu_forward(self: ReLU, x: Array) -> Array:
@@ -149,6 +208,39 @@ def _relu_backward(self: ReLU, grad: Array) -> Array:
     grad_x = self.buffer_like("grad_x", grad)
     _kernels["relu_gradient"](y.reshape(-1), grad.reshape(-1), grad_x.reshape(-1))
     return grad_x
+
+
+def _softmax_forward(
+    self: SoftmaxCrossEntropy, outputs: Array, targets: Any, sample_weights: Any = None
+) -> Array:
+    plain = (
+        type(self) is SoftmaxCrossEntropy  # a derived class may have points of its own
+        and sample_weights is None
+        and self.class_weights is None
+        and self.label_smoothing == 0
+        and isinstance(targets, np.ndarray)
+        and targets.dtype == np.int64
+        and isinstance(outputs, np.ndarray)
+        and outputs.ndim == 2
+        and targets.shape == outputs.shape[:1] != (0,)
+        and _fits(outputs)
+    )
+    if plain:
+        grad = self.buffer_like("grad", outputs)
+        losses = np.empty(len(outputs), outputs.dtype)
+        if _kernels["softmax_cross_entropy_of_labels"](outputs, targets, grad, losses):
+            self.losses, self.sample_totals = losses, None
+            self.targets, self.softmax = targets, grad  # the whole gradient: see the backward
+            return losses.copy()
+    result: Array = _numpy(self, Loss, "forward", outputs, targets, sample_weights)
+    return result
+
+
+def _softmax_backward(self: SoftmaxCrossEntropy) -> Array:
+    if self.targets.ndim == 1:  # labels, and not rows of probabilities: the form above was taken
+        return self.softmax
+    result: Array = _numpy(self, Loss, "backward")
+    return result
 
 
 def _softmax_points(self: SoftmaxCrossEntropy, outputs: Array, targets: Array) -> Array:
@@ -197,8 +289,13 @@ def _numpy(self: Any, cls: type, name: str, *arguments: Any) -> Any:
 
 
 _FORMS: dict[type, dict[str, Callable[..., Any]]] = {
+    Function: {"add_to_rows": _add_to_rows, "sum_rows": _sum_rows},
     ReLU: {"forward": _relu_forward, "backward": _relu_backward},
-    SoftmaxCrossEntropy: {"points": _softmax_points},
+    SoftmaxCrossEntropy: {
+        "forward": _softmax_forward,
+        "backward": _softmax_backward,
+        "points": _softmax_points,
+    },
     SGD: {"update": _sgd_update},
     Adam: {"_move": _adam_move},
 }

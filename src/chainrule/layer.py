@@ -154,8 +154,11 @@ class Function:
     def set_modes(self, *, training: bool, keeping: bool) -> None:
         """Set the behaviour and the keeping apart: a gradient without dropout needs both."""
         for part in self.walk():
-            part._training = training
-            part.keeping = keeping
+            part.set_own_modes(training=training, keeping=keeping)
+
+    def set_own_modes(self, *, training: bool, keeping: bool) -> None:
+        """Set them for this object alone, without the layers inside."""
+        self.__dict__.update(_training=training, keeping=keeping)
 
     def forget(self) -> None:
         """Let go of everything that a ``forward`` kept for ``backward``."""
@@ -196,6 +199,19 @@ class Function:
     def buffer_like(self, name: str, x: Array) -> Array:
         """Return a buffer of the shape and float type of ``x`` (of its own type for integers)."""
         return self.buffer(name, x.shape, x.dtype if x.dtype.kind == "f" else None)
+
+    def add_to_rows(self, rows: Array, row: Array) -> None:
+        """Add ``row`` to each row of ``rows``, which is the caller's own."""
+        rows += row
+
+    def sum_rows(self, rows: Array, out: Array) -> None:
+        """Write the sum of the rows, shape (rows, n), into ``out``.
+
+        It is the product of a row of ones with them, which sums several times faster than ``sum``.
+        """
+        ones = self.buffer("ones", (len(rows),), rows.dtype)
+        ones.fill(1)
+        np.matmul(ones, rows, out=out)
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy starts with its own buffers, and without a forward to go back from.

@@ -364,8 +364,8 @@ class Model:
         yield from self.cost.walk()
 
     def _set_modes(self, *, training: bool, keeping: bool) -> None:
-        self._net.set_modes(training=training, keeping=keeping)
-        self.cost.set_modes(training=training, keeping=keeping)
+        for part in self._parts:
+            part.set_own_modes(training=training, keeping=keeping)
 
     def _check_ownership(self) -> None:
         seen: set[int] = set()
@@ -384,7 +384,8 @@ class Model:
 
     def _lay_out(self) -> None:
         """Move every parameter and gradient into the flat vectors, and lend the layers buffers."""
-        for part in self._functions():
+        self._parts = tuple(self._functions())  # walking anew costs as much as a prediction
+        for part in self._parts:
             part.dtype = self.dtype
             part._buffers = {}
         self._net.rng = self.rng
@@ -417,7 +418,7 @@ class Model:
 
     def __getstate__(self) -> dict[str, Any]:
         # The views into the flat vectors would be copied one by one: a copy lays out its own.
-        dropped = ("_parameters", "_gradients")
+        dropped = ("_parameters", "_gradients", "_parts")
         return {name: value for name, value in self.__dict__.items() if name not in dropped}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
