@@ -70,6 +70,10 @@ class Normalization(Layer):
         for name, shape in self.parameter_shapes().items():
             setattr(self, name, np.ones(shape) if name == "scale" else np.zeros(shape))
 
+    def _scale(self, rows: Array) -> Array:
+        """Return the scale along a row; ones where none is learned."""
+        return along(wide(self.scale) if self.affine else np.ones(self.n, rows.dtype), rows)
+
     def _checked(self, x: Array) -> Array:
         """Return the input as floats of sufficient length."""
         if x.ndim < 2:
@@ -161,7 +165,7 @@ class LayerNorm(Normalization):
         normal *= inverse
         self.normal, self.inverse = normal, inverse
         y = self.buffer("y", rows.shape, rows.dtype)
-        np.multiply(normal, self.scale if self.affine else 1, out=y)
+        np.multiply(normal, self._scale(rows), out=y)
         if "shift" in self.parameter_shapes():
             y += self.shift
         return y.reshape(x.shape).astype(self.floats(x).dtype, copy=False)
@@ -175,7 +179,7 @@ class LayerNorm(Normalization):
             self.grad_scale = ones @ products
             if self.bias:
                 self.grad_shift = ones @ rows
-        scale = wide(self.scale) if self.affine else np.ones(self.n, rows.dtype)
+        scale = self._scale(rows)
         grad_x = self.buffer("grad_x", rows.shape, rows.dtype)
         np.multiply(normal, (products @ scale)[:, None] / self.n, out=grad_x)
         np.subtract(np.multiply(rows, scale, out=products), grad_x, out=grad_x)
@@ -189,7 +193,7 @@ class LayerNorm(Normalization):
 
 
 class RMSNorm(LayerNorm):
-    r"""Root-mean-square normalisation: each vector of channels gets length 1 a channel, no more.
+    r"""Root-mean-square normalisation: each vector of channels gets mean square 1, then a scale.
 
     .. math:: y = \gamma \hat x, \qquad \hat x = \frac{x}{\sigma}, \qquad
         \sigma = \sqrt{\frac{1}{n} \sum_c x_c^2 + \varepsilon}
@@ -326,11 +330,9 @@ class GroupNorm(Normalization):
         normal *= inverse
         self.normal, self.inverse = normal, inverse
         y = self.buffer("y", rows.shape, rows.dtype)
+        np.multiply(normal, self._scale(rows), out=y)
         if self.affine:
-            np.multiply(normal, along(self.scale, rows), out=y)
             y += along(self.shift, rows)
-        else:
-            np.copyto(y, normal)
         return y.reshape(x.shape).astype(self.floats(x).dtype, copy=False)
 
     def backward(self, grad: Array) -> Array:
@@ -340,17 +342,15 @@ class GroupNorm(Normalization):
         # Sums over the rows of a sample: what is left is summed over samples, or over groups.
         grads = rows.sum(axis=1)
         products = np.einsum("sij,sij->sj", rows, normal)
-        grad_x = self.buffer("grad_x", rows.shape, rows.dtype)
-        np.copyto(grad_x, rows)
         if self.affine:
             self.grad_shift = grads.reshape(-1, self.n).sum(axis=0)
             self.grad_scale = products.reshape(-1, self.n).sum(axis=0)
-            scale = along(self.scale, rows)
-            grads, products = grads * scale, products * scale
-            grad_x *= scale
-        grad_x -= self._mean(grads, rows)
+        scale = self._scale(rows)
+        grad_x = self.buffer("grad_x", rows.shape, rows.dtype)
+        np.multiply(rows, scale, out=grad_x)
+        grad_x -= self._mean(grads * scale, rows)
         part = self.buffer("part", rows.shape, rows.dtype)
-        grad_x -= np.multiply(normal, self._mean(products, rows), out=part)
+        grad_x -= np.multiply(normal, self._mean(products * scale, rows), out=part)
         grad_x *= self.inverse
         return grad_x.reshape(grad.shape).astype(grad.dtype, copy=False)
 
