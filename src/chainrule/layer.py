@@ -17,9 +17,14 @@ from numpy.typing import DTypeLike, NDArray
 
 from chainrule.description import code
 
-__all__ = ["Array", "Function", "Layer"]
+__all__ = ["Array", "Function", "Layer", "state_type"]
 
 Array = NDArray[Any]
+
+
+def state_type(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return the float type of state: averages of half precision stall, variances overflow."""
+    return np.result_type(dtype, np.float32)
 
 
 class _Kept:
@@ -46,11 +51,11 @@ class _Kept:
 
 
 class _Owned:
-    """A parameter or a gradient: an array with a fixed place, so assigning writes into it."""
+    """A parameter, gradient or state: an array with a fixed place; assigning writes into it."""
 
     def __init__(self, name: str, like: str) -> None:
         self.name = name
-        self.like = like  # the parameter whose shape this array has
+        self.like = like  # the parameter (or state: itself) whose shape this array has
 
     def __get__(self, owner: Layer | None, cls: type) -> Any:
         # As above: only for what is not there yet.
@@ -61,7 +66,7 @@ class _Owned:
         array = owner.__dict__.get(self.name)
         if array is value:  # `layer.weights -= step` has already worked in place
             return
-        shape = owner.parameter_shapes().get(self.like) if array is None else array.shape
+        shape = owner.owned_shapes().get(self.like) if array is None else array.shape
         if shape is None:  # a user's own layer, setting its parameter for the first time
             array = np.array(value)
             owner.__dict__[self.name] = (
@@ -78,6 +83,8 @@ class _Owned:
         if array is None:
             parameter = owner.__dict__.get(self.like)
             dtype = owner.dtype if parameter is None else parameter.dtype
+            if self.name in owner.persistent:
+                dtype = state_type(dtype)
             array = owner.__dict__[self.name] = np.empty(shape, dtype)
         array[...] = value
 
@@ -228,6 +235,10 @@ class Layer(Function):
     ----------
     parameters : dict of str to str
         Declared in the class: attribute of each parameter, and attribute of its gradient.
+    persistent : tuple of str
+        Declared in the class: the state, which are float arrays that the layer changes itself, as
+        the running statistics of a normalisation, in float32 at least. They are saved, loaded and
+        copied with it, but have no gradient, and no optimiser moves them.
 
     Examples
     --------
@@ -260,6 +271,7 @@ class Layer(Function):
     """
 
     parameters: ClassVar[dict[str, str]] = {}
+    persistent: ClassVar[tuple[str, ...]] = ()
 
     # The checker sets it on its copies: there a wrong shape is a finding, not an error.
     takes_any_shape: bool = False
@@ -267,7 +279,8 @@ class Layer(Function):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         pairs = cls.__dict__.get("parameters", {}).items()
-        cls._declare({n: _Owned(n, like=name) for name, grad in pairs for n in (name, grad)})
+        owned = {n: _Owned(n, like=name) for name, grad in pairs for n in (name, grad)}
+        cls._declare(owned | {n: _Owned(n, like=n) for n in cls.__dict__.get("persistent", ())})
 
     def forward(self, x: Array) -> Array:
         """Return the output for the input ``x``; axis 0 is the samples."""
@@ -285,8 +298,16 @@ class Layer(Function):
         """Return the shape of each parameter; here: of those that ``__init__`` has set."""
         return {n: self.__dict__[n].shape for n in self.parameters if n in self.__dict__}
 
+    def state_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each array of the state; here: of those that are set."""
+        return {n: self.__dict__[n].shape for n in self.persistent if n in self.__dict__}
+
+    def owned_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of what is saved with the layer: its parameters and its state."""
+        return {**self.parameter_shapes(), **self.state_shapes()}
+
     def initialize(self, rng: np.random.Generator) -> None:
-        """Draw the parameters anew from ``rng``."""
+        """Draw the parameters anew from ``rng``, and set the state to what it is at first."""
 
     def children(self) -> dict[str, Layer]:
         """Return the layers inside this one, by name (a container has some)."""
@@ -309,11 +330,22 @@ class Layer(Function):
             for name in layer.parameter_shapes():
                 yield (f"{path}.{name}" if path else name), getattr(layer, name)
 
+    def named_state(self) -> Iterator[tuple[str, Array]]:
+        """Yield (name, array) for every array of the state, those of layers inside included."""
+        for path, layer in self.named_layers():
+            for name in layer.state_shapes():
+                yield (f"{path}.{name}" if path else name), getattr(layer, name)
+
     def draw_missing(self, rng: np.random.Generator) -> None:
-        """Draw the parameters that are not there yet; those that the user has set stay."""
+        """Draw the parameters (and the state) not there yet; those that the user has set stay."""
         for layer in self.walk():
-            present = {n: layer.__dict__[n].copy() for n in layer.parameters if n in layer.__dict__}
-            if set(layer.parameter_shapes() or layer.parameters) <= set(present):
+            owned = (*layer.parameters, *layer.persistent)
+            present = {n: layer.__dict__[n].copy() for n in owned if n in layer.__dict__}
+            needed = {
+                *(layer.parameter_shapes() or layer.parameters),
+                *(layer.state_shapes() or layer.persistent),
+            }
+            if needed <= set(present):
                 continue
             layer.initialize(rng)
             for name, array in present.items():
@@ -333,10 +365,11 @@ class Layer(Function):
         other = copy.deepcopy(self)
         for layer in other.walk():
             layer.dtype = np.dtype(dtype)
-            for pair in layer.parameters.items():
-                for name in pair:
-                    if name in layer.__dict__:
-                        layer.__dict__[name] = layer.__dict__[name].astype(dtype)
+            types = dict.fromkeys((*layer.parameters, *layer.parameters.values()), layer.dtype)
+            types |= dict.fromkeys(layer.persistent, state_type(layer.dtype))
+            for name, its_type in types.items():
+                if name in layer.__dict__:
+                    layer.__dict__[name] = layer.__dict__[name].astype(its_type)
         return other
 
     def _create(self, name: str, like: str) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from chainrule.description import describe
-from chainrule.layer import Array, Function, Layer
+from chainrule.layer import Array, Function, Layer, state_type
 from chainrule.layers.container import Sequential
 from chainrule.losses import Loss
 from chainrule.storage import write_arrays
@@ -251,6 +251,10 @@ class Model:
         """Yield (name, array) in the order of the flat vector; names are as ``"0.weights"``."""
         return self._net.named_parameters()
 
+    def named_state(self) -> Iterator[tuple[str, Array]]:
+        """Yield (name, array) of what layers keep besides parameters, as running statistics."""
+        return self._net.named_state()
+
     @property
     def training(self) -> bool:
         """Whether the layers behave as in training and keep what ``backward`` needs."""
@@ -326,7 +330,7 @@ class Model:
         return _Table("\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]]))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the net and its parameters into one safetensors file, whole or not at all.
+        """Write the net, parameters and state into one safetensors file, whole or not at all.
 
         Raises
         ------
@@ -342,7 +346,7 @@ class Model:
             "dtype": self.dtype.name,
             "metadata": self.metadata,
         }
-        write_arrays(path, dict(self.named_parameters()), description)
+        write_arrays(path, dict([*self.named_parameters(), *self.named_state()]), description)
 
     # -- inner parts ----------------------------------------------------------------------------
 
@@ -399,6 +403,8 @@ class Model:
                     self._gradients[start:stop].reshape(shape),
                 )
                 start = stop
+            for name in layer.state_shapes():
+                layer.__dict__[name] = getattr(layer, name).astype(state_type(self.dtype))
 
     @staticmethod
     def _write(vector: Array, values: ArrayLike, name: str) -> None:
