@@ -39,6 +39,25 @@ def picture_is_drawn(path):
         return image.width > 400 and image.height > 250 and len(image.getcolors(1 << 20)) > 20
 
 
+def test_a_small_convolutional_net_on_the_digits(run, tmp_path):
+    done = run("train", "--model", "lenet", "--out", "net", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    accuracy = float(done.stdout.split("held-out samples: ")[1].split(" %")[0])
+    assert accuracy >= 98
+    assert (tmp_path / "net" / "weights.png").exists()
+    told = run("summary", "net/model.safetensors", cwd=tmp_path)
+    assert "Conv2d(16, 32, 3, padding='same')" in told.stdout
+
+
+def test_a_convolutional_net_needs_images(run, tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "rows.npz", x=rng.standard_normal((40, 5)), y=np.arange(40) % 2)
+    done = run("train", "rows.npz", "--model", "lenet", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "images of at least 4 x 4" in done.stderr
+    assert "--model mlp" in done.stderr
+
+
 @pytest.mark.parametrize("option", [("--threads", "1"), ("--threads", "auto"), ("--compiled",)])
 def test_faster_forms_learn_as_well(run, tmp_path, option):
     if option == ("--compiled",):
@@ -205,6 +224,7 @@ def test_tables_that_nothing_can_be_learned_from(x, y, message, run_here, tmp_pa
         (["train", "--lr", "nan"], 2, "--lr must be greater than 0"),
         (["train", "--lr", "-1"], 2, "--lr"),
         (["train", "--threads", "0"], 2, "--threads must be 1 or more, or auto, got '0'"),
+        (["train", "--model", "net"], 2, "--model must be mlp or lenet, got 'net'"),
         (["train", "--threads", "many"], 2, "--threads"),
         (["train", "--lr"], 2, "--lr requires an argument"),
         (["train", "--batch-size", "0"], 2, "--batch-size"),

@@ -42,7 +42,8 @@ def train(
     data: str = "digits",
     /,
     *,
-    hidden: str = "100",
+    model: str = "mlp",
+    hidden: str | None = None,
     epochs: Annotated[int | None, Parameter(converter=_whole)] = None,
     lr: float = 0.1,
     batch_size: Whole = 64,
@@ -59,8 +60,11 @@ def train(
     data
         digits (8x8, inside the package), mnist, fashion-mnist, an .npz file with arrays x and y, or
         a folder with IDX files named as MNIST's.
+    model
+        mlp: linear layers with ReLU. lenet: two convolutions with pooling before them, for images.
     hidden
-        Units in the hidden layers, from the first on, as 100 or 300,100; 0 for no hidden layer.
+        Units in the hidden linear layers, from the first on, as 300,100; 0 for none. 100 if not
+        given, 128 after convolutions.
     epochs
         How many times to go through the data; 30 for digits, else 5.
     lr
@@ -80,7 +84,9 @@ def train(
     """
     from chainrule.cli.train import Settings, train_command
 
-    settings = Settings(data, hidden, epochs, lr, batch_size, seed, profile, threads, compiled, out)
+    settings = Settings(
+        data, model, hidden, epochs, lr, batch_size, seed, profile, threads, compiled, out
+    )
     return train_command(settings)
 
 

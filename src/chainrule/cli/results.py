@@ -9,7 +9,7 @@ from pathlib import Path
 
 from chainrule.cli.errors import UsageError
 from chainrule.cli.prepare import DataSet, Preparation
-from chainrule.layers import Linear
+from chainrule.layers import Conv2d, Linear
 from chainrule.metrics import confusion_matrix
 from chainrule.model import Model
 from chainrule.training import History
@@ -86,8 +86,7 @@ def draw(folder: Path, model: Model, data: DataSet, history: History) -> list[st
         pictures["mistakes.png"] = plots.mistakes(
             data.x_test, data.y_test, probabilities, preparation.names
         )
-    first = model.layers[0]
-    assert isinstance(first, Linear)
+    first = next(layer for layer in model.layers if isinstance(layer, Linear | Conv2d))
     pictures["weights.png"] = plots.weights(first, preparation.image_shape)
     if history.profile is not None:
         pictures["profile.png"] = plots.profile(history.profile)

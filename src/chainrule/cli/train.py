@@ -5,18 +5,16 @@ import importlib.util
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 from chainrule import compiled
+from chainrule.cli import nets
 from chainrule.cli.errors import UsageError, message
-from chainrule.cli.prepare import load_data
+from chainrule.cli.prepare import Preparation, load_data
 from chainrule.cli.results import draw, make_folder, tell
 from chainrule.data import Batches
-from chainrule.layer import Layer
-from chainrule.layers import Linear, ReLU
+from chainrule.layers import Linear
 from chainrule.loading import load
-from chainrule.losses import SoftmaxCrossEntropy
 from chainrule.model import Model
 from chainrule.optimizers import SGD
 from chainrule.training import Callback, History, KeepBest, Run, Threads, evaluate, train
@@ -29,7 +27,8 @@ class Settings:
     """The options of the command."""
 
     data: str
-    hidden: str
+    model: str
+    hidden: str | None
     epochs: int | None
     lr: float
     batch_size: int
@@ -67,14 +66,14 @@ def train_command(settings: Settings) -> int:
     widths = _checked(settings)
     data = load_data(settings.data)
     preparation = data.preparation
-    n_in, classes = math.prod(preparation.sample_shape), len(preparation.names)
-    model = _net([n_in, *widths, classes], settings.seed)
+    build = {"mlp": nets.mlp, "lenet": nets.lenet}[settings.model]
+    model = build(preparation.sample_shape, widths, len(preparation.names), settings.seed)
     preparation.into(model)
     test = (preparation.rows(data.x_test), data.y_test)
     batches = Batches(preparation.rows(data.x), data.y, settings.batch_size, seed=settings.seed)
     save = _Save(make_folder(settings.out, preparation.data))
     print(
-        f"Training {n_in}-{'-'.join(map(str, [*widths, classes]))} on {preparation.data}: "
+        f"Training {_shape_of(model, preparation)} on {preparation.data}: "
         f"{len(data.x):,} samples, {len(data.x_test):,} held out, "
         f"{model.parameters.size:,} parameters.",
         flush=True,
@@ -121,6 +120,15 @@ def _train(
     return None
 
 
+def _shape_of(model: Model, preparation: Preparation) -> str:
+    """Return what the net is, in a few words: 784-100-10, or lenet with its widths."""
+    linear = [layer for layer in model.layers if isinstance(layer, Linear)]
+    widths = "-".join(str(n) for n in [linear[0].n_in, *(layer.n_out for layer in linear)])
+    if len(linear) == (len(model.layers) + 1) // 2:
+        return widths
+    return f"convolutions and {widths}"
+
+
 def _threads(settings: Settings) -> list[Callback]:
     if settings.threads is None:
         return []
@@ -161,6 +169,8 @@ def _checked(settings: Settings) -> list[int]:
         raise UsageError(f"--batch-size must be at least 1, got {settings.batch_size}.")
     if not 0 < settings.lr < math.inf:
         raise UsageError(f"--lr must be greater than 0, and finite, got {settings.lr}.")
+    if settings.model not in nets.NAMES:
+        raise UsageError(f"--model must be {' or '.join(nets.NAMES)}, got {settings.model!r}.")
     if settings.seed < 0:
         raise UsageError(f"--seed must be 0 or more, got {settings.seed}.")
     threads = settings.threads or "auto"
@@ -173,16 +183,10 @@ def _checked(settings: Settings) -> list[int]:
             raise UsageError("--compiled needs numba: pip install 'chainrule[compiled]'") from error
     if importlib.util.find_spec("matplotlib") is None:
         raise UsageError("the pictures need matplotlib: pip install 'chainrule[cli]'")
-    if settings.hidden.strip() == "0":
+    hidden = settings.hidden or ("100" if settings.model == "mlp" else "128")
+    if hidden.strip() == "0":
         return []
-    words = settings.hidden.split(",")
+    words = hidden.split(",")
     if not all(word.strip().isdecimal() and int(word) > 0 for word in words):
         raise UsageError(f"--hidden must be widths as 100 or 300,100, got {settings.hidden!r}.")
     return [int(word) for word in words]
-
-
-def _net(widths: list[int], seed: int) -> Model:
-    layers: list[Layer] = []
-    for n_in, n_out in pairwise(widths):
-        layers += [Linear(n_in, n_out), ReLU()]
-    return Model(layers[:-1], SoftmaxCrossEntropy(), seed=seed)  # no ReLU after the last
