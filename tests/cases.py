@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+import cases_attention
 import cases_convolution
 import cases_normalization
 import cases_pooling
@@ -109,6 +110,7 @@ LAYERS = [
     # Convolutions
     *(LayerCase(*row) for row in cases_convolution.ROWS),
     # pooling, normalisation
+    *cases_attention.rows(LayerCase),
     *cases_shape.rows(LayerCase),
     *cases_pooling.rows(LayerCase),
     *cases_normalization.rows(LayerCase),

@@ -12,6 +12,7 @@ from chainrule.layers.activation import (
     Tanh,
 )
 from chainrule.layers.adaptive_pooling import AdaptiveAvgPool1d, AdaptiveAvgPool2d, GlobalAvgPool
+from chainrule.layers.attention import MultiHeadAttention
 from chainrule.layers.batch_normalization import BatchNorm
 from chainrule.layers.branches import Add, Concatenate, Parallel
 from chainrule.layers.container import Residual, Sequential
@@ -20,11 +21,16 @@ from chainrule.layers.dropout import Dropout, SpatialDropout
 from chainrule.layers.linear import Linear
 from chainrule.layers.normalization import GroupNorm, LayerNorm, RMSNorm
 from chainrule.layers.pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
+from chainrule.layers.positions import LearnedPositions
 from chainrule.layers.reshape import Flatten, Reshape, Transpose
 from chainrule.layers.softmax import LogSoftmax, Softmax
+from chainrule.layers.transformer import TransformerBlock
 from chainrule.layers.transposed import ConvTranspose2d
 
 __all__ = [
+    "TransformerBlock",
+    "LearnedPositions",
+    "MultiHeadAttention",
     "Reshape",
     "Transpose",
     "SpatialDropout",
