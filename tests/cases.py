@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 import cases_convolution
+import cases_normalization
+import cases_pooling
 import chainrule as cr
 
 
@@ -105,6 +107,9 @@ LAYERS = [
               torch=lambda torch, layer: lambda x, p: x + torch.softmax(x, -1)),
     # Convolutions
     *(LayerCase(*row) for row in cases_convolution.ROWS),
+    # pooling, normalisation
+    *cases_pooling.rows(LayerCase),
+    *cases_normalization.rows(LayerCase),
 ]  # fmt: skip
 
 

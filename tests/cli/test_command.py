@@ -85,6 +85,36 @@ def test_a_run_gets_the_next_free_number(run_here, tmp_path):
     assert names(tmp_path / "runs" / "digits-001") == []
 
 
+def test_a_profile(run_here, tmp_path):
+    words = ("train", "--epochs", 2, "--hidden", "20,10", "--seed", 5)
+    done = run_here(*words, "--profile", "--out", "with")
+    assert done.returncode == 0, done.stderr
+    assert names(tmp_path / "with") == sorted([*MADE, "profile.csv", "profile.png"])
+    assert picture_is_drawn(tmp_path / "with" / "profile.png")
+    rows = list(csv.DictReader((tmp_path / "with" / "profile.csv").read_text().splitlines()))
+    layers = ["Linear(64, 20)", "ReLU()", "Linear(20, 10)", "ReLU()", "Linear(10, 10)"]
+    assert [row["layer"] for row in rows][2:7] == layers
+    for layer in layers:
+        assert f": {layer}" in done.stdout
+    assert "profile.png        time and memory of a step, layer by layer" in done.stdout
+    plain = run_here(*words, "--out", "without")
+    assert names(tmp_path / "without") == MADE
+    files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("with", "without")]
+    assert files[0] == files[1]
+    assert "Mini-batches of 64" not in plain.stdout
+    assert "holds a run already" in run_here("train", "--out", "with").stderr
+
+
+def test_a_signal_leaves_the_profile_so_far(start, tmp_path):
+    words = ("train", "--epochs", 100_000, "--profile", "--out", "run")
+    with start(*words, cwd=tmp_path) as child:
+        rest, errors = stop(child, "Epoch 3/", signal.SIGINT)
+    assert child.returncode == 130
+    assert not errors
+    assert names(tmp_path / "run") == sorted([*MADE, "profile.csv", "profile.png"])
+    assert "0: Linear(64, 100)" in rest
+
+
 def test_the_same_seed_gives_the_same_file(run_here, tmp_path):
     for name in "ab":
         assert run_here("train", "--epochs", 2, "--out", name, "--seed", 5).returncode == 0
@@ -238,14 +268,16 @@ def test_a_signal_in_the_first_epoch_saves_the_net_as_it_is(start, tmp_path):
     rng = np.random.default_rng(0)
     x = rng.integers(0, 2, (200_000, 4), np.uint8)  # an epoch of 200,000 steps
     np.savez(tmp_path / "long.npz", x_train=x, y_train=x[:, 0], x_test=x[:9], y_test=x[:9, 0])
-    words = ("train", "long.npz", "--batch-size", 1, "--epochs", 1000, "--out", "run")
+    words = ("train", "long.npz", "--batch-size", 1, "--epochs", 1000, "--profile", "--out", "run")
     with start(*words, cwd=tmp_path) as child:
         rest, errors = stop(child, "Training", signal.SIGINT)
     assert child.returncode == 130
     assert not errors
     assert "before the first epoch ended" in rest
     assert "the model, as it was when stopped" in rest
-    assert names(tmp_path / "run") == ["confusion.png", "model.safetensors", "weights.png"]
+    made = {"confusion.png", "model.safetensors", "weights.png"}
+    # With no step measured yet there is no profile.
+    assert set(names(tmp_path / "run")) - {"profile.csv", "profile.png"} == made
     load(tmp_path / "run" / "model.safetensors")
 
 

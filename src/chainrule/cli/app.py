@@ -47,6 +47,7 @@ def train(
     lr: float = 0.1,
     batch_size: Whole = 64,
     seed: Whole = 0,
+    profile: Annotated[bool, Parameter(negative=())] = False,
     out: Path | None = None,
 ) -> int:
     """Train a net, and leave a folder with the model, its history and pictures.
@@ -66,12 +67,14 @@ def train(
         Samples in a mini-batch.
     seed
         Draws the first weights and the order of the samples.
+    profile
+        Also measure time and memory of each layer: a table, profile.png and profile.csv.
     out
         The folder to make; runs/DATA-001 or the next free number if not given.
     """
     from chainrule.cli.train import Settings, train_command
 
-    return train_command(Settings(data, hidden, epochs, lr, batch_size, seed, out))
+    return train_command(Settings(data, hidden, epochs, lr, batch_size, seed, profile, out))
 
 
 @app.command

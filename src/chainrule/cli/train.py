@@ -33,6 +33,7 @@ class Settings:
     lr: float
     batch_size: int
     seed: int
+    profile: bool
     out: Path | None
 
 
@@ -46,9 +47,12 @@ class _Save(KeepBest):
         self.history = History()
         self.saved: int | None = None  # the epoch whose model is in the file
 
+    def on_train_begin(self, run: Run) -> None:
+        super().on_train_begin(run)
+        self.history = run.history  # where the profile will be, even if no epoch ends
+
     def on_epoch_end(self, run: Run) -> None:
         super().on_epoch_end(run)
-        self.history = run.history
         if self.epoch == run.epoch:
             run.model.save(self.model_path)
             self.saved = run.epoch
@@ -97,16 +101,18 @@ def _train(
     try:
         train(
             model, settings.lr, epochs, batches,
-            optimizer=SGD(), validation_data=test, callbacks=[save],
+            optimizer=SGD(), validation_data=test, callbacks=[save], profile=settings.profile,
         )  # fmt: skip
     except KeyboardInterrupt as stop:
         if save.saved is None:
             print("Stopped before the first epoch ended: saving the net as it is.")
             model.save(save.model_path)
-            save.history = History()
+            save.history.rows.clear()
         else:
             print(f"Stopped: keeping the best model so far, of epoch {save.saved}.")
             save.history.save_csv(save.history_path)
+        if save.history.profile is not None:
+            print(save.history.profile)
         return stop
     return None
 

@@ -11,10 +11,14 @@ from chainrule.layers.activation import (
     Softplus,
     Tanh,
 )
+from chainrule.layers.adaptive_pooling import AdaptiveAvgPool1d, AdaptiveAvgPool2d, GlobalAvgPool
+from chainrule.layers.batch_normalization import BatchNorm
 from chainrule.layers.container import Residual, Sequential
 from chainrule.layers.convolution import Conv1d, Conv2d
 from chainrule.layers.dropout import Dropout
 from chainrule.layers.linear import Linear
+from chainrule.layers.normalization import GroupNorm, LayerNorm, RMSNorm
+from chainrule.layers.pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
 from chainrule.layers.reshape import Flatten
 from chainrule.layers.softmax import LogSoftmax, Softmax
 from chainrule.layers.transposed import ConvTranspose2d
@@ -25,11 +29,22 @@ __all__ = [
     "ConvTranspose2d",
     "ELU",
     "GELU",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AvgPool1d",
+    "AvgPool2d",
+    "BatchNorm",
     "Dropout",
     "Flatten",
+    "GlobalAvgPool",
+    "GroupNorm",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LogSoftmax",
+    "MaxPool1d",
+    "MaxPool2d",
+    "RMSNorm",
     "ReLU",
     "Relu",
     "Residual",
