@@ -12,6 +12,7 @@ import numpy as np
 import cases_convolution
 import cases_normalization
 import cases_pooling
+import cases_shape
 import chainrule as cr
 
 
@@ -108,6 +109,7 @@ LAYERS = [
     # Convolutions
     *(LayerCase(*row) for row in cases_convolution.ROWS),
     # pooling, normalisation
+    *cases_shape.rows(LayerCase),
     *cases_pooling.rows(LayerCase),
     *cases_normalization.rows(LayerCase),
 ]  # fmt: skip

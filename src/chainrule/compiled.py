@@ -49,6 +49,8 @@ def enable() -> None:
 
 def disable() -> None:
     """Put NumPy's forms back in place."""
+    if not _numpy_forms:
+        return
     for cls, forms in _FORMS.items():
         for name in forms:
             if (cls, name) in _numpy_forms:

@@ -189,7 +189,7 @@ class Model:
         self.cost.forget()
         try:
             if x.ndim == 0 or len(x) <= batch_size:
-                return self.forward(x)
+                return np.array(self._forward(x), dtype=self.dtype)
             first = self._forward(x[:batch_size])
             outputs = np.empty((len(x), *first.shape[1:]), self.dtype)
             outputs[:batch_size] = first

@@ -39,6 +39,17 @@ def picture_is_drawn(path):
         return image.width > 400 and image.height > 250 and len(image.getcolors(1 << 20)) > 20
 
 
+@pytest.mark.parametrize("option", [("--threads", "1"), ("--threads", "auto"), ("--compiled",)])
+def test_faster_forms_learn_as_well(run, tmp_path, option):
+    if option == ("--compiled",):
+        pytest.importorskip("numba", reason="numba is not installed")
+    done = run("train", "--epochs", "5", *option, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "runs" / "digits-001" / "model.safetensors").exists()
+    accuracy = float(done.stdout.split("held-out samples: ")[1].split(" %")[0])
+    assert accuracy > 90
+
+
 def test_the_main_job(trained):
     folder, done = trained
     assert done.returncode == 0, done.stderr
@@ -193,6 +204,8 @@ def test_tables_that_nothing_can_be_learned_from(x, y, message, run_here, tmp_pa
         (["train", "--seed", "1.5"], 2, "--seed: needs a whole number, got '1.5'"),
         (["train", "--lr", "nan"], 2, "--lr must be greater than 0"),
         (["train", "--lr", "-1"], 2, "--lr"),
+        (["train", "--threads", "0"], 2, "--threads must be 1 or more, or auto, got '0'"),
+        (["train", "--threads", "many"], 2, "--threads"),
         (["train", "--lr"], 2, "--lr requires an argument"),
         (["train", "--batch-size", "0"], 2, "--batch-size"),
         (["train", "--hidden", "ten"], 2, "--hidden"),

@@ -207,13 +207,13 @@ def test_in_a_model_that_trains(pool, rng):
 @pytest.mark.parametrize(
     ("act", "words"),
     [
-        (lambda: cr.MaxPool2d(0), r"MaxPool2d: kernel_size must be a whole number or two.*got 0"),
+        (lambda: cr.MaxPool2d(0), r"MaxPool2d: kernel_size must be a whole number, or 2.*got 0"),
         (lambda: cr.MaxPool2d((2, 2, 2)), "kernel_size"),
         (lambda: cr.MaxPool2d("2"), "kernel_size"),
         (lambda: cr.MaxPool2d(2.0), "kernel_size"),
         (lambda: cr.AvgPool1d((2, 2)), r"AvgPool1d: kernel_size must be a whole number, at least"),
         (lambda: cr.MaxPool2d(2, 0), "stride"),
-        (lambda: cr.MaxPool2d(2, padding=-1), "padding must be a whole number or two, at least 0"),
+        (lambda: cr.MaxPool2d(2, padding=-1), r"padding must be.*or 2 of.*at least 0"),
         (lambda: cr.MaxPool2d(3, padding=2), r"MaxPool2d\(3, padding=2\).*at most half the kernel"),
         (lambda: cr.AdaptiveAvgPool2d(0), "output_size"),
         (lambda: cr.MaxPool2d(2).forward(np.zeros((3, 8, 8))), r"x\[\.\.\., None\]"),

@@ -48,6 +48,8 @@ def train(
     batch_size: Whole = 64,
     seed: Whole = 0,
     profile: Annotated[bool, Parameter(negative=())] = False,
+    threads: str | None = None,
+    compiled: Annotated[bool, Parameter(negative=())] = False,
     out: Path | None = None,
 ) -> int:
     """Train a net, and leave a folder with the model, its history and pictures.
@@ -69,12 +71,17 @@ def train(
         Draws the first weights and the order of the samples.
     profile
         Also measure time and memory of each layer: a table, profile.png and profile.csv.
+    threads
+        How many threads the matrix products use: a number, or auto to find the fastest by timing.
+    compiled
+        Use compiled forms of a few methods; needs numba.
     out
         The folder to make; runs/DATA-001 or the next free number if not given.
     """
     from chainrule.cli.train import Settings, train_command
 
-    return train_command(Settings(data, hidden, epochs, lr, batch_size, seed, profile, out))
+    settings = Settings(data, hidden, epochs, lr, batch_size, seed, profile, threads, compiled, out)
+    return train_command(settings)
 
 
 @app.command

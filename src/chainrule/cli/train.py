@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from chainrule import compiled
 from chainrule.cli.errors import UsageError, message
 from chainrule.cli.prepare import load_data
 from chainrule.cli.results import draw, make_folder, tell
@@ -18,7 +19,7 @@ from chainrule.loading import load
 from chainrule.losses import SoftmaxCrossEntropy
 from chainrule.model import Model
 from chainrule.optimizers import SGD
-from chainrule.training import History, KeepBest, Run, evaluate, train
+from chainrule.training import Callback, History, KeepBest, Run, Threads, evaluate, train
 
 __all__ = ["Settings", "train_command"]
 
@@ -34,6 +35,8 @@ class Settings:
     batch_size: int
     seed: int
     profile: bool
+    threads: str | None
+    compiled: bool
     out: Path | None
 
 
@@ -101,7 +104,8 @@ def _train(
     try:
         train(
             model, settings.lr, epochs, batches,
-            optimizer=SGD(), validation_data=test, callbacks=[save], profile=settings.profile,
+            optimizer=SGD(), validation_data=test, callbacks=[save, *_threads(settings)],
+            profile=settings.profile,
         )  # fmt: skip
     except KeyboardInterrupt as stop:
         if save.saved is None:
@@ -115,6 +119,12 @@ def _train(
             print(save.history.profile)
         return stop
     return None
+
+
+def _threads(settings: Settings) -> list[Callback]:
+    if settings.threads is None:
+        return []
+    return [Threads("auto" if settings.threads == "auto" else int(settings.threads))]
 
 
 @contextlib.contextmanager
@@ -153,6 +163,14 @@ def _checked(settings: Settings) -> list[int]:
         raise UsageError(f"--lr must be greater than 0, and finite, got {settings.lr}.")
     if settings.seed < 0:
         raise UsageError(f"--seed must be 0 or more, got {settings.seed}.")
+    threads = settings.threads or "auto"
+    if threads != "auto" and not (threads.isdecimal() and int(threads) > 0):
+        raise UsageError(f"--threads must be 1 or more, or auto, got {threads!r}.")
+    if settings.compiled:
+        try:
+            compiled.enable()
+        except ImportError as error:
+            raise UsageError("--compiled needs numba: pip install 'chainrule[compiled]'") from error
     if importlib.util.find_spec("matplotlib") is None:
         raise UsageError("the pictures need matplotlib: pip install 'chainrule[cli]'")
     if settings.hidden.strip() == "0":

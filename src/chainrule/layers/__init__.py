@@ -13,17 +13,24 @@ from chainrule.layers.activation import (
 )
 from chainrule.layers.adaptive_pooling import AdaptiveAvgPool1d, AdaptiveAvgPool2d, GlobalAvgPool
 from chainrule.layers.batch_normalization import BatchNorm
+from chainrule.layers.branches import Add, Concatenate, Parallel
 from chainrule.layers.container import Residual, Sequential
 from chainrule.layers.convolution import Conv1d, Conv2d
-from chainrule.layers.dropout import Dropout
+from chainrule.layers.dropout import Dropout, SpatialDropout
 from chainrule.layers.linear import Linear
 from chainrule.layers.normalization import GroupNorm, LayerNorm, RMSNorm
 from chainrule.layers.pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
-from chainrule.layers.reshape import Flatten
+from chainrule.layers.reshape import Flatten, Reshape, Transpose
 from chainrule.layers.softmax import LogSoftmax, Softmax
 from chainrule.layers.transposed import ConvTranspose2d
 
 __all__ = [
+    "Reshape",
+    "Transpose",
+    "SpatialDropout",
+    "Add",
+    "Concatenate",
+    "Parallel",
     "Conv1d",
     "Conv2d",
     "ConvTranspose2d",

@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from chainrule.layer import Array, Layer
+from chainrule.layers.windows import Pair, numbers
 
 __all__ = [
     "AvgPool1d",
@@ -47,20 +48,9 @@ class Images(Layer):
     def _without_height(self, images: Array) -> Array:
         return images if self.axes == 2 else images[:, 0]
 
-    def _pair(self, name: str, value: int | Sequence[int], least: int) -> tuple[int, int]:
+    def _pair(self, name: str, value: int | Sequence[int], least: int) -> Pair:
         """Return an argument as (along the height, along the width)."""
-        given = [value] * self.axes if isinstance(value, (int, np.integer)) else value
-        if (
-            not isinstance(given, Sequence)
-            or len(given) != self.axes
-            or not all(isinstance(n, (int, np.integer)) and n >= least for n in given)
-        ):
-            wanted = "a whole number" if self.axes == 1 else "a whole number or two"
-            raise ValueError(
-                f"{type(self).__name__}: {name} must be {wanted}, at least {least}, got {value!r}."
-            )
-        # A window of one row, without padding, on the axis that a sequence does not have.
-        return (int(given[0]), int(given[1])) if self.axes == 2 else (min(least, 1), int(given[0]))
+        return numbers(type(self).__name__, name, value, self.axes, least)
 
 
 class _Windows(Images):

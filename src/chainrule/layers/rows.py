@@ -20,6 +20,9 @@ def row_max(x: Array) -> Array:
     array([[3.],
            [2.]])
     """
+    if x.size <= 256:  # too few to be worth it
+        few: Array = np.maximum.reduce(x, axis=-1, keepdims=True)
+        return few
     rows = x.reshape(-1, x.shape[-1])
     greatest: Array = rows[np.arange(len(rows)), rows.argmax(axis=1)]
     return greatest.reshape(*x.shape[:-1], 1)
