@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 arguments = argparse.ArgumentParser()
 arguments.add_argument("--threads", type=int, default=1)
@@ -31,34 +31,10 @@ BATCH = 64
 Step = Callable[[], Any]
 
 
-class MaxPool2(cr.Layer):
-    """The greatest of each 2×2 square; of equal ones all get the gradient."""
-
-    keeps: ClassVar = ("x", "y")
-
-    def forward(self, x: Any) -> Any:
-        n, h, w, c = x.shape
-        rows = np.maximum(x[:, ::2], x[:, 1::2], out=self.buffer("rows", (n, h // 2, w, c)))
-        y = np.maximum(
-            rows[:, :, ::2], rows[:, :, 1::2], out=self.buffer("y", (n, h // 2, w // 2, c))
-        )
-        self.x, self.y = x, y
-        return y
-
-    def backward(self, grad: Any) -> Any:
-        grad_x = self.buffer("grad_x", self.x.shape)
-        largest = self.buffer("largest", self.y.shape, bool)
-        for i in range(2):
-            for j in range(2):
-                np.equal(self.x[:, i::2, j::2], self.y, out=largest)
-                np.multiply(grad, largest, out=grad_x[:, i::2, j::2])
-        return grad_x
-
-
 def lenet() -> tuple[Any, tuple[int, ...]]:
     return [
-        cr.Conv2d(1, 16, 5), cr.ReLU(), MaxPool2(),
-        cr.Conv2d(16, 32, 5), cr.ReLU(), MaxPool2(),
+        cr.Conv2d(1, 16, 5), cr.ReLU(), cr.MaxPool2d(2),
+        cr.Conv2d(16, 32, 5), cr.ReLU(), cr.MaxPool2d(2),
         cr.Flatten(), cr.Linear(512, 128), cr.ReLU(), cr.Linear(128, 10),
     ], (28, 28, 1)  # fmt: skip
 
@@ -66,7 +42,8 @@ def lenet() -> tuple[Any, tuple[int, ...]]:
 def block() -> tuple[Any, tuple[int, ...]]:
     """A block of a residual net, with one convolution before it so that it goes back through."""
     inner = [
-        cr.Conv2d(32, 32, 3, padding="same"), cr.ReLU(), cr.Conv2d(32, 32, 3, padding="same"),
+        cr.Conv2d(32, 32, 3, padding="same"), cr.BatchNorm(32), cr.ReLU(),
+        cr.Conv2d(32, 32, 3, padding="same"), cr.BatchNorm(32),
     ]  # fmt: skip
     return [cr.Conv2d(32, 32, 1), cr.Residual(inner), cr.ReLU()], (32, 32, 32)
 
@@ -117,7 +94,8 @@ def theirs(net: str, channels_last: bool) -> Step:
         cost = nn.functional.cross_entropy
     else:
         same = partial(nn.Conv2d, 32, 32, 3, padding="same")
-        model = nn.Sequential(nn.Conv2d(32, 32, 1), Residual(same(), nn.ReLU(), same()), nn.ReLU())
+        inner = [same(), nn.BatchNorm2d(32), nn.ReLU(), same(), nn.BatchNorm2d(32)]
+        model = nn.Sequential(nn.Conv2d(32, 32, 1), Residual(*inner), nn.ReLU())
         x, y = data((32, 32, 32), (32, 32, 32))
         cost = nn.functional.mse_loss
     memory = torch.channels_last if channels_last else torch.contiguous_format

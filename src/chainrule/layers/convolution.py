@@ -119,18 +119,13 @@ class Convolution(Layer):
 
     def _add_biases(self, y: Array) -> None:
         if self.bias:
-            # Row by row of the image: NumPy adds a few long runs sooner than many short ones.
+            # Line by line of the image: NumPy adds a few long runs sooner than many short ones.
             width = y.shape[-2]
-            rows = y.reshape(-1, width * self.n_out)
-            rows += np.tile(self.biases, width)
+            self.add_to_rows(y.reshape(-1, width * self.n_out), np.tile(self.biases, width))
 
     def _store_grad_b(self, grad: Array) -> None:
         if self.bias:
-            # A product with ones sums over the samples several times faster than sum(axis=0).
-            grad_rows = grad.reshape(-1, self.n_out)
-            ones = self.buffer("ones", (len(grad_rows),))
-            ones.fill(1)
-            np.matmul(ones, grad_rows, out=self.grad_b)
+            self.sum_rows(grad.reshape(-1, self.n_out), out=self.grad_b)
 
 
 class Conv2d(Convolution):
