@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+import cases_recurrent
 import chainrule as cr
 
 
@@ -102,6 +103,8 @@ LAYERS = [
               random=True),
     LayerCase("Residual-softmax", lambda: cr.Residual([cr.Softmax()]),
               torch=lambda torch, layer: lambda x, p: x + torch.softmax(x, -1)),
+    # Embedding and recurrent layers.
+    *cases_recurrent.rows(LayerCase),
 ]  # fmt: skip
 
 

@@ -1,0 +1,473 @@
+"""Recurrent layers: the loop over the steps and the way back through it, and the plain ``RNN``.
+
+:class:`Recurrent` has all that the three kinds share: the products, the padding, the truncation,
+the loop. A kind (``RNN`` here, ``GRU``, ``LSTM``) adds the formulas of one step and of the way back
+through it.
+
+Inside, every array is laid out as (gates, steps, samples, units): what one step reads and writes of
+one gate is one piece of memory, which NumPy works through several times as fast as columns of a
+wider array.
+"""
+
+# Annotations that name numpy.random would import it, which takes long.
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from chainrule.initializers import INITIALIZERS
+from chainrule.layer import Array, Layer
+
+__all__ = ["RNN", "Recurrent", "State"]
+
+State = Array | tuple[Array, ...]
+
+
+class Recurrent(Layer):
+    """What the recurrent layers share; a kind adds ``step`` and ``step_back``.
+
+    ``forward`` computes the part of every gate that comes from the inputs in one product for all
+    steps, then goes step by step: one product with the state, then the formulas of the kind.
+    ``backward`` goes the same way back, collects the gradients of all gates at all steps, and turns
+    them into the parameters' gradients by one product each at the end.
+    """
+
+    parameters: ClassVar = {
+        "weights": "grad_w",
+        "recurrent_weights": "grad_u",
+        "biases": "grad_b",
+    }
+    keeps = ("x_steps", "states", "blocks", "padded")
+
+    # Of a kind. A block is an array of (steps, samples, units).
+    n_gates: ClassVar[int] = 1
+    n_blocks: ClassVar[int] = 1  # kept for the way back: the gates, and what else is of use
+    n_grad_blocks: ClassVar[int] = 1
+    input_blocks: ClassVar[tuple[int, ...]] = (0,)  # those that meet the inputs, one a gate
+    n_states: ClassVar[int] = 1
+
+    weights: Array
+    recurrent_weights: Array
+    biases: Array
+    grad_w: Array
+    grad_u: Array
+    grad_b: Array
+    x_steps: Array
+    states: list[Array]
+    blocks: Array
+    padded: Sequence[Array | None]
+
+    final_state: State | None = None
+    grad_initial_state: State | None = None
+
+    def __init__(
+        self,
+        n_in: int,
+        n_hidden: int,
+        *,
+        all_steps: bool = True,
+        truncate: int | None = None,
+        padding: float | None = None,
+    ) -> None:
+        name = f"{type(self).__name__}({n_in!r}, {n_hidden!r})"
+        for size in (n_in, n_hidden, *([] if truncate is None else [truncate])):
+            if not isinstance(size, (int, np.integer)):
+                raise TypeError(f"{name}: sizes and truncate must be whole numbers, got {size!r}.")
+            if size < 1:
+                raise ValueError(f"{name}: sizes and truncate must be at least 1, got {size}.")
+        if padding is not None and not math.isfinite(padding):
+            raise ValueError(f"{name}: padding must be a finite number, got {padding}.")
+        self.n_in = n_in
+        self.n_hidden = n_hidden
+        self.all_steps = all_steps
+        self.truncate = truncate
+        self.padding = padding
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the parameters; a column for each unit of each gate."""
+        columns = self.n_gates * self.n_hidden
+        return {
+            "weights": (self.n_in, columns),
+            "recurrent_weights": (self.n_hidden, columns),
+            "biases": (columns,),
+        }
+
+    def initialize(self, rng: np.random.Generator) -> None:
+        """Draw each gate's weights (glorot) and recurrent weights (orthogonal); set biases to 0."""
+        for name, draw in (("weights", "glorot"), ("recurrent_weights", "orthogonal")):
+            rows = self.parameter_shapes()[name][0]
+            drawn = [INITIALIZERS[draw](rng, (rows, self.n_hidden)) for _ in range(self.n_gates)]
+            setattr(self, name, np.concatenate(drawn, axis=1))
+        self.biases = np.zeros(self.n_gates * self.n_hidden)
+
+    # -- of a kind ------------------------------------------------------------------------------
+
+    def step(
+        self, blocks: Array, recurrent: Array, before: Sequence[Array], after: Sequence[Array]
+    ) -> None:
+        """Compute one step.
+
+        Parameters
+        ----------
+        blocks : array, shape (n_blocks, samples, n_hidden)
+            Holds x W + b in its first ``n_gates`` blocks; to be overwritten by what is kept.
+        recurrent : array, shape (n_gates, samples, n_hidden)
+            h U.
+        before, after : sequence of array, shape (samples, n_hidden)
+            The states before the step; those after it, to be written.
+        """
+        raise NotImplementedError
+
+    def step_back(
+        self,
+        grad_blocks: Array,
+        grads: Sequence[Array],
+        blocks: Array,
+        before: Sequence[Array],
+        after: Sequence[Array],
+    ) -> None:
+        """Go back through one step.
+
+        Parameters
+        ----------
+        grad_blocks : array, shape (n_grad_blocks, samples, n_hidden)
+            To be written: first the gradients of the ``n_gates`` terms h U.
+        grads : sequence of array, shape (samples, n_hidden)
+            The gradients of the states after the step; to be overwritten by those of the states
+            before it, without what comes through h U.
+        blocks, before, after
+            As ``step`` left them.
+        """
+        raise NotImplementedError
+
+    # -- the way forward ------------------------------------------------------------------------
+
+    def forward(
+        self, x: Array, initial_state: State | None = None, mask: Array | None = None
+    ) -> Array:
+        """Return the outputs of all steps, or of the last real step.
+
+        Parameters
+        ----------
+        x : array, shape (samples, steps, n_in)
+            The sequences.
+        initial_state : array, optional
+            The state before the first step, in the form of ``final_state``; zeros by default.
+        mask : array of bool, shape (samples, steps), optional
+            True where a step is real; in place of what ``padding`` would find.
+
+        Raises
+        ------
+        ValueError
+            If a shape does not fit.
+        """
+        if x.ndim != 3 or x.shape[2] != self.n_in:
+            raise ValueError(self._wrong_shape(x))
+        x = self.floats(x)
+        samples, steps, _ = x.shape
+        real = self._real_steps(x, mask)
+        # For each step the samples that are padding there, or None.
+        padded = [None if real[:, t].all() else ~real[:, t] for t in range(steps)]
+
+        x_steps = self.buffer("x_steps", (steps, samples, self.n_in))
+        np.copyto(x_steps, x.transpose(1, 0, 2), casting="same_kind")
+        if not real.all():
+            x_steps[~real.T] = 0  # what stands there may be anything
+        blocks = self.buffer("blocks", (self.n_blocks, steps, samples, self.n_hidden))
+        from_inputs = blocks[: self.n_gates].reshape(self.n_gates, -1, self.n_hidden)
+        np.matmul(x_steps.reshape(-1, self.n_in), self._by_gate(self.weights), out=from_inputs)
+
+        states = self._first_states(initial_state, samples, steps)
+        recurrent_weights = self._by_gate(self.recurrent_weights)
+        recurrent = self.buffer("recurrent", (self.n_gates, samples, self.n_hidden))
+        biases = self.buffer("biases", recurrent.shape)
+        biases[...] = self.biases.reshape(self.n_gates, 1, self.n_hidden)
+        for t in range(steps):
+            before, after = [s[t] for s in states], [s[t + 1] for s in states]
+            np.matmul(before[0], recurrent_weights, out=recurrent)
+            blocks[: self.n_gates, t] += biases
+            self.step(blocks[:, t], recurrent, before, after)
+            if (rows := padded[t]) is not None:  # padding leaves the state as it was
+                for new, old in zip(after, before, strict=True):
+                    new[rows] = old[rows]
+        self.x_steps, self.states, self.blocks, self.padded = x_steps, states, blocks, padded
+        self.final_state = self._state([s[-1].copy() for s in states])
+        return self._outputs(states[0], real)
+
+    def _outputs(self, hidden: Array, real: Array) -> Array:
+        """Return the hidden states that were asked for, samples first."""
+        if not self.all_steps:
+            y = self.buffer("y", hidden.shape[1:])
+            y[...] = hidden[-1]
+            return y
+        y = self.buffer("y", (*real.shape, self.n_hidden))
+        y[...] = hidden[1:].transpose(1, 0, 2)
+        if not real.all():
+            y[~real] = self.padding or 0
+        return y
+
+    # -- the way back ---------------------------------------------------------------------------
+
+    def backward(self, grad: Array, grad_state: State | None = None) -> Array:
+        """Store the parameters' gradients and that of the initial state; return d(loss)/d(x).
+
+        Parameters
+        ----------
+        grad : array, shape of the output
+            The gradient of the output.
+        grad_state : array, optional
+            The gradient of ``final_state``, in its form, where something else used that state.
+        """
+        grad_gates = self._through_time(grad, grad_state)
+        steps, samples, _ = self.x_steps.shape
+        grad_steps = self.buffer("grad_x_steps", (steps * samples, self.n_in))
+        one_gate = self.buffer("grad_x_gate", grad_steps.shape)
+        grad_steps[...] = 0
+        for grad_gate, weights in zip(grad_gates, self._by_gate(self.weights), strict=True):
+            grad_steps += np.matmul(grad_gate, weights.T, out=one_gate)
+        grad_x = self.buffer("grad_x", (samples, steps, self.n_in))
+        grad_x[...] = grad_steps.reshape(steps, samples, self.n_in).transpose(1, 0, 2)
+        return grad_x
+
+    def backward_parameters(self, grad: Array, grad_state: State | None = None) -> None:
+        """Store the parameters' gradients and that of the initial state."""
+        self._through_time(grad, grad_state)
+
+    def _through_time(self, grad: Array, grad_state: State | None) -> list[Array]:
+        """Go back through all steps; return the gradient of each gate's x W, all steps in one."""
+        states, blocks, padded = self.states, self.blocks, self.padded
+        _, steps, samples, n = blocks.shape
+        grad_blocks = self.buffer("grad_blocks", (self.n_grad_blocks, steps, samples, n))
+        grad_recurrent = grad_blocks[: self.n_gates]
+        weights_back = self._by_gate(self.recurrent_weights).transpose(0, 2, 1)
+        one_step = self.buffer("grad_recurrent", (self.n_gates, samples, n))
+
+        grads = self._last_gradients(grad_state, samples)
+        if not self.all_steps:
+            grads[0] += grad
+        for t in reversed(range(steps)):
+            rows = padded[t]
+            if self.all_steps:
+                real: Any = True if rows is None else ~rows[:, None]
+                np.add(grads[0], grad[:, t], out=grads[0], where=real, casting="same_kind")
+            past = [] if rows is None else [g[rows] for g in grads]
+            before, after = [s[t] for s in states], [s[t + 1] for s in states]
+            self.step_back(grad_blocks[:, t], grads, blocks[:, t], before, after)
+            grads[0] += np.matmul(grad_recurrent[:, t], weights_back, out=one_step).sum(axis=0)
+            if rows is not None:  # there the states were handed on, and nothing else was done
+                grad_blocks[:, t, rows] = 0
+                for each, old in zip(grads, past, strict=True):
+                    each[rows] = old
+            if self.truncate is not None and t % self.truncate == 0 and t > 0:
+                for each in grads:
+                    each[...] = 0
+        self.grad_initial_state = self._state([g.copy() for g in grads])
+        rows_of_blocks = grad_blocks.reshape(self.n_grad_blocks, steps * samples, n)
+        self._store_gradients(rows_of_blocks)
+        return [rows_of_blocks[i] for i in self.input_blocks]
+
+    def _store_gradients(self, grad_blocks: Array) -> None:
+        """Store the parameters' gradients, each by one product over all steps and samples."""
+        x_rows = self.x_steps.reshape(-1, self.n_in)
+        h_rows = self.states[0][:-1].reshape(-1, self.n_hidden)
+        grad_u, grad_w = self._by_gate(self.grad_u), self._by_gate(self.grad_w)
+        grad_b = self.grad_b.reshape(self.n_gates, self.n_hidden)
+        np.matmul(h_rows.T, grad_blocks[: self.n_gates], out=grad_u)
+        for gate, block in enumerate(self.input_blocks):
+            np.matmul(x_rows.T, grad_blocks[block], out=grad_w[gate])
+            np.sum(grad_blocks[block], axis=0, out=grad_b[gate])
+
+    # -- shapes and states ----------------------------------------------------------------------
+
+    def _by_gate(self, matrix: Array) -> Array:
+        """Return a view of (rows, gates * n_hidden) as (gates, rows, n_hidden)."""
+        return matrix.reshape(len(matrix), self.n_gates, self.n_hidden).transpose(1, 0, 2)
+
+    def _real_steps(self, x: Array, mask: Array | None) -> Array:
+        """Return which steps of which samples are no padding, shape (samples, steps)."""
+        if mask is not None:
+            mask = np.asarray(mask)
+            if mask.shape != x.shape[:2] or mask.dtype != bool:
+                raise ValueError(
+                    f"{self!r}: the mask must hold True or False for each of (samples, steps) = "
+                    f"{x.shape[:2]}, got {mask.dtype} of shape {mask.shape}. "
+                    "Write np.arange(steps) < lengths[:, None]."
+                )
+            return mask
+        if self.padding is None:
+            return np.ones(x.shape[:2], bool)
+        real: Array = (x != self.padding).any(axis=2)
+        return real
+
+    def _first_states(self, initial: State | None, samples: int, steps: int) -> list[Array]:
+        """Return arrays for the states before and after each step, the first ones filled in."""
+        shape = (steps + 1, samples, self.n_hidden)
+        states = [self.buffer(f"state_{i}", shape) for i in range(self.n_states)]
+        parts = self._parts(initial, samples, "initial_state")
+        for i, state in enumerate(states):
+            state[0] = parts[i] if parts else 0
+        return states
+
+    def _last_gradients(self, grad_state: State | None, samples: int) -> list[Array]:
+        """Return arrays for the gradients of the states, as they are after the last step."""
+        shape = (samples, self.n_hidden)
+        grads = [self.buffer(f"grad_state_{i}", shape) for i in range(self.n_states)]
+        parts = self._parts(grad_state, samples, "grad_state")
+        for i, each in enumerate(grads):
+            each[...] = parts[i] if parts else 0
+        return grads
+
+    def _parts(self, state: State | None, samples: int, name: str) -> list[Array]:
+        """Return the arrays of a state, in the form of ``final_state``, or say what is wrong."""
+        if state is None:
+            return []
+        parts = [state] if self.n_states == 1 else list(state)
+        shapes = [np.shape(part) for part in parts]
+        if shapes != self.n_states * [(samples, self.n_hidden)]:
+            form = f"an array of shape {(samples, self.n_hidden)}"
+            form = form if self.n_states == 1 else f"a pair (h, c), each {form}"
+            raise ValueError(f"{self!r}: {name} must be {form}, got {shapes}.")
+        return [np.asarray(part) for part in parts]
+
+    def _state(self, parts: list[Array]) -> State:
+        return parts[0] if self.n_states == 1 else tuple(parts)
+
+    def _wrong_shape(self, x: Array) -> str:
+        message = f"{self!r}: the input must be (samples, steps, {self.n_in}), got shape {x.shape}."
+        if x.ndim == 3:
+            return f"{message} Use {type(self).__name__}({x.shape[2]}, {self.n_hidden})."
+        if x.ndim == 2 and x.shape[1] == self.n_in:
+            return f"{message} One sequence alone is x[None]."
+        if x.ndim == 2:
+            return f"{message} Indices need Embedding(n_tokens, {self.n_in}) before it."
+        return message
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The states of a mini-batch are no part of the layer.
+        left = ("final_state", "grad_initial_state")
+        return {name: value for name, value in super().__getstate__().items() if name not in left}
+
+
+class RNN(Recurrent):
+    r"""The plain recurrent layer: each state is a function of the input and of the state before.
+
+    .. math:: h_t = f(x_t W + h_{t-1} U + b)
+
+    Backward through time: :math:`g_t`, the gradient of :math:`h_t`, is what comes from the output
+    at step t plus what comes back from step t + 1:
+
+    .. math::
+        a_t = g_t \cdot f', \qquad
+        g_t = \frac{\partial L}{\partial y_t} + a_{t+1} U^T, \qquad
+        \frac{\partial L}{\partial x_t} = a_t W^T
+
+    .. math::
+        \frac{\partial L}{\partial W} = \sum_t x_t^T a_t, \qquad
+        \frac{\partial L}{\partial U} = \sum_t h_{t-1}^T a_t, \qquad
+        \frac{\partial L}{\partial b} = \sum_t \sum_{samples} a_t
+
+    Parameters
+    ----------
+    n_in : int
+        Features of each step.
+    n_hidden : int
+        Length of the state, which is the output.
+    activation : str
+        The function :math:`f`: "tanh" or "relu".
+    all_steps : bool
+        Whether to return the outputs of all steps, or that of the last real step alone.
+    truncate : int, optional
+        Cut the way back: the state that enters step k, 2k, 3k, ... (counted from 0; k is this
+        number) is taken as a constant. By default the gradient flows through all steps.
+    padding : float, optional
+        A step whose features all equal this number is padding: the state passes over it unchanged,
+        its output is this number again (so that layers may be stacked), and no gradient flows from
+        or to it. With ReLU choose a negative one: a real output may be all 0.
+
+    Attributes
+    ----------
+    weights : array, shape (n_in, n_hidden)
+        Drawn by Glorot's rule.
+    recurrent_weights : array, shape (n_hidden, n_hidden)
+        Drawn orthogonal.
+    biases : array, shape (n_hidden,)
+        0 at first.
+    grad_w, grad_u, grad_b : arrays
+        Their gradients, after ``backward``.
+    final_state : array, shape (samples, n_hidden)
+        After ``forward``: the state after the last real step. Hand it to the next
+        ``forward(x, initial_state)`` to go on where this one stopped.
+    grad_initial_state : array, shape (samples, n_hidden)
+        After ``backward``: the gradient of the initial state.
+
+    Notes
+    -----
+    Shapes: (samples, steps, n_in) to (samples, steps, n_hidden), or to (samples, n_hidden) with
+    ``all_steps=False``.
+
+    Source: Elman, Finding Structure in Time, 1990; Werbos, Backpropagation Through Time, 1990.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from chainrule import RNN
+    >>> layer = RNN(1, 1, activation="relu")
+    >>> layer.weights, layer.recurrent_weights = np.array([[1.0]]), np.array([[0.5]])
+    >>> layer.forward(np.array([[[8.0], [0.0], [2.0]]]))
+    array([[[8.],
+            [4.],
+            [4.]]], dtype=float32)
+    >>> layer.backward(np.array([[[0.0], [0.0], [1.0]]]))
+    array([[[0.25],
+            [0.5 ],
+            [1.  ]]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        n_hidden: int,
+        *,
+        activation: str = "tanh",
+        all_steps: bool = True,
+        truncate: int | None = None,
+        padding: float | None = None,
+    ) -> None:
+        super().__init__(n_in, n_hidden, all_steps=all_steps, truncate=truncate, padding=padding)
+        if activation not in ("tanh", "relu"):
+            raise ValueError(
+                f'RNN({n_in}, {n_hidden}): activation is "tanh" or "relu", got {activation!r}.'
+            )
+        self.activation = activation
+
+    def step(
+        self, blocks: Array, recurrent: Array, before: Sequence[Array], after: Sequence[Array]
+    ) -> None:
+        """Compute ``h = f(x W + h U + b)``."""
+        (a,), (h,) = blocks, after
+        a += recurrent[0]
+        if self.activation == "tanh":
+            np.tanh(a, out=h)
+        else:
+            np.maximum(a, 0, out=h)
+
+    def step_back(
+        self,
+        grad_blocks: Array,
+        grads: Sequence[Array],
+        blocks: Array,
+        before: Sequence[Array],
+        after: Sequence[Array],
+    ) -> None:
+        """Multiply by the slope: 1 - h² of tanh, 1 or 0 of ReLU."""
+        (grad_a,), (grad_h,), (h,) = grad_blocks, grads, after
+        if self.activation == "tanh":
+            np.multiply(h, h, out=grad_a)
+            np.subtract(1, grad_a, out=grad_a)
+            grad_a *= grad_h
+        else:
+            np.multiply(grad_h, h > 0, out=grad_a)
+        grad_h[...] = 0
