@@ -140,7 +140,7 @@ class GRU(Recurrent):
         blocks: Array,
         before: Sequence[Array],
         after: Sequence[Array],
-    ) -> None:
+    ) -> Array | None:
         """Go back through the state, the candidate and the gates."""
         (grad_h,), (h_before,) = grads, before
         r, z, n, s = blocks
@@ -150,7 +150,6 @@ class GRU(Recurrent):
         grad_z *= grad_h
         np.subtract(1, z, out=grad_n)
         grad_n *= grad_h
-        grad_h *= z
         # n = tanh(... + r s)
         np.multiply(n, n, out=grad_s)
         np.subtract(1, grad_s, out=grad_s)
@@ -162,6 +161,8 @@ class GRU(Recurrent):
         np.multiply(blocks[:2], blocks[:2], out=slopes)
         np.subtract(blocks[:2], slopes, out=slopes)
         grad_blocks[:2] *= slopes
+        direct: Array = np.multiply(grad_h, z, out=self.buffer("direct", z.shape))
+        return direct
 
     def _store_gradients(self, grad_blocks: Array) -> None:
         super()._store_gradients(grad_blocks)

@@ -132,27 +132,21 @@ class LSTM(Recurrent):
         blocks: Array,
         before: Sequence[Array],
         after: Sequence[Array],
-    ) -> None:
+    ) -> Array | None:
         """Go back through the output, the cell and the gates."""
-        (grad_h, grad_c), (_, c_before) = grads, before
+        (grad_h, grad_c), (_, c_before), (h, _) = grads, before, after
         i, f, o, g, squashed = blocks
         grad_i, grad_f, grad_o, grad_g = grad_blocks
-        # h = o tanh(c)
-        np.multiply(squashed, squashed, out=grad_o)
-        np.subtract(1, grad_o, out=grad_o)
-        grad_o *= o
-        grad_o *= grad_h
-        grad_c += grad_o  # grad_o is free until the next line
-        np.multiply(grad_h, squashed, out=grad_o)
-        # c = f c_before + i g
-        np.multiply(grad_c, g, out=grad_i)
-        np.multiply(grad_c, c_before, out=grad_f)
+        # h = o tanh(c), so grad_h h is grad_h tanh(c) o: the slope o (1 - o) lacks (1 - o) only.
+        np.multiply(grad_h, h, out=grad_o)
+        grad_c -= np.multiply(grad_o, squashed, out=grad_g)  # grad_g is free as yet
+        grad_c += np.multiply(grad_h, o, out=grad_g)
+        # c = f c_before + i g, in the same way; the slope of g is 1 - g².
         np.multiply(grad_c, i, out=grad_g)
+        np.multiply(grad_g, g, out=grad_i)
         grad_c *= f
-        # The slopes: s - s² of a sigmoid, 1 - g² of tanh.
-        slopes = self.buffer("slopes", grad_blocks.shape)
-        np.multiply(blocks[:4], blocks[:4], out=slopes)
-        np.subtract(blocks[:3], slopes[:3], out=slopes[:3])
-        np.subtract(1, slopes[3], out=slopes[3])
-        grad_blocks *= slopes
-        grad_h[...] = 0
+        np.multiply(grad_c, c_before, out=grad_f)
+        products = self.buffer("products", (3, *h.shape))
+        grad_g -= np.multiply(grad_i, g, out=products[0])
+        grad_blocks[:3] -= np.multiply(grad_blocks[:3], blocks[:3], out=products)
+        return None

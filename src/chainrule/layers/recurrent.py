@@ -4,9 +4,8 @@
 the loop. A kind (``RNN`` here, ``GRU``, ``LSTM``) adds the formulas of one step and of the way back
 through it.
 
-Inside, every array is laid out as (gates, steps, samples, units): what one step reads and writes of
-one gate is one piece of memory, which NumPy works through several times as fast as columns of a
-wider array.
+Inside, what one step reads and writes of one gate, (samples, units), is one piece of memory, a
+*block*: NumPy works through it several times as fast as through columns of a wider array.
 """
 
 # Annotations that name numpy.random would import it, which takes long.
@@ -42,7 +41,7 @@ class Recurrent(Layer):
     }
     keeps = ("x_steps", "states", "blocks", "padded")
 
-    # Of a kind. A block is an array of (steps, samples, units).
+    # Of a kind, the number of its blocks and states.
     n_gates: ClassVar[int] = 1
     n_blocks: ClassVar[int] = 1  # kept for the way back: the gates, and what else is of use
     n_grad_blocks: ClassVar[int] = 1
@@ -128,7 +127,7 @@ class Recurrent(Layer):
         blocks: Array,
         before: Sequence[Array],
         after: Sequence[Array],
-    ) -> None:
+    ) -> Array | None:
         """Go back through one step.
 
         Parameters
@@ -136,10 +135,15 @@ class Recurrent(Layer):
         grad_blocks : array, shape (n_grad_blocks, samples, n_hidden)
             To be written: first the gradients of the ``n_gates`` terms h U.
         grads : sequence of array, shape (samples, n_hidden)
-            The gradients of the states after the step; to be overwritten by those of the states
-            before it, without what comes through h U.
+            The gradients of the states after the step; all but the first, that of h, to be
+            overwritten by those of the states before it.
         blocks, before, after
             As ``step`` left them.
+
+        Returns
+        -------
+        array, shape (samples, n_hidden), or None
+            What comes back to h by another way than h U.
         """
         raise NotImplementedError
 
@@ -170,32 +174,49 @@ class Recurrent(Layer):
         samples, steps, _ = x.shape
         real = self._real_steps(x, mask)
         # For each step the samples that are padding there, or None.
-        padded = [None if real[:, t].all() else ~real[:, t] for t in range(steps)]
-
-        x_steps = self.buffer("x_steps", (steps, samples, self.n_in))
-        np.copyto(x_steps, x.transpose(1, 0, 2), casting="same_kind")
+        padded: list[Array | None] = [None] * steps
         if not real.all():
-            x_steps[~real.T] = 0  # what stands there may be anything
-        blocks = self.buffer("blocks", (self.n_blocks, steps, samples, self.n_hidden))
-        from_inputs = blocks[: self.n_gates].reshape(self.n_gates, -1, self.n_hidden)
-        np.matmul(x_steps.reshape(-1, self.n_in), self._by_gate(self.weights), out=from_inputs)
+            padded = [None if there.all() else ~there for there in real.T]
+
+        x_steps = self._by_steps(x, real)
+        blocks = self.buffer("blocks", (steps, self.n_blocks, samples, self.n_hidden))
+        np.matmul(x_steps[:, None], self._input_weights(), out=blocks[:, : self.n_gates])
 
         states = self._first_states(initial_state, samples, steps)
-        recurrent_weights = self._by_gate(self.recurrent_weights)
+        # In one piece by gate, since there is a product with it at every step.
+        recurrent_weights = self._copied("u", self._by_gate(self.recurrent_weights))
         recurrent = self.buffer("recurrent", (self.n_gates, samples, self.n_hidden))
-        biases = self.buffer("biases", recurrent.shape)
-        biases[...] = self.biases.reshape(self.n_gates, 1, self.n_hidden)
+        at = list(zip(*states, strict=True))  # the states at each step, as views
         for t in range(steps):
-            before, after = [s[t] for s in states], [s[t + 1] for s in states]
+            before, after = at[t], at[t + 1]
             np.matmul(before[0], recurrent_weights, out=recurrent)
-            blocks[: self.n_gates, t] += biases
-            self.step(blocks[:, t], recurrent, before, after)
+            self.step(blocks[t], recurrent, before, after)
             if (rows := padded[t]) is not None:  # padding leaves the state as it was
                 for new, old in zip(after, before, strict=True):
                     new[rows] = old[rows]
         self.x_steps, self.states, self.blocks, self.padded = x_steps, states, blocks, padded
         self.final_state = self._state([s[-1].copy() for s in states])
         return self._outputs(states[0], real)
+
+    def _by_steps(self, x: Array, real: Array) -> Array:
+        """Return the inputs by steps, each with a 1 after its features: the factor of the biases.
+
+        So the biases are one more row of the weights, and cost nothing beside the product.
+        """
+        samples, steps, _ = x.shape
+        x_steps = self.buffer("x_steps", (steps, samples, self.n_in + 1))
+        np.copyto(x_steps[..., :-1], x.transpose(1, 0, 2), casting="same_kind")
+        if not real.all():
+            x_steps[~real.T] = 0  # what stands there may be anything
+        x_steps[..., -1] = 1
+        return x_steps
+
+    def _input_weights(self) -> Array:
+        """Return the weights by gate, with the biases as their last row."""
+        stacked = self.buffer("stacked", (self.n_gates, self.n_in + 1, self.n_hidden))
+        stacked[:, :-1] = self._by_gate(self.weights)
+        stacked[:, -1] = self.biases.reshape(self.n_gates, self.n_hidden)
+        return stacked
 
     def _outputs(self, hidden: Array, real: Array) -> Array:
         """Return the hidden states that were asked for, samples first."""
@@ -239,24 +260,31 @@ class Recurrent(Layer):
     def _through_time(self, grad: Array, grad_state: State | None) -> list[Array]:
         """Go back through all steps; return the gradient of each gate's x W, all steps in one."""
         states, blocks, padded = self.states, self.blocks, self.padded
-        _, steps, samples, n = blocks.shape
+        steps, _, samples, n = blocks.shape
         grad_blocks = self.buffer("grad_blocks", (self.n_grad_blocks, steps, samples, n))
         grad_recurrent = grad_blocks[: self.n_gates]
-        weights_back = self._by_gate(self.recurrent_weights).transpose(0, 2, 1)
+        weights_back = self._copied("u_t", self._by_gate(self.recurrent_weights).transpose(0, 2, 1))
         one_step = self.buffer("grad_recurrent", (self.n_gates, samples, n))
 
         grads = self._last_gradients(grad_state, samples)
         if not self.all_steps:
             grads[0] += grad
+        at = list(zip(*states, strict=True))
         for t in reversed(range(steps)):
             rows = padded[t]
-            if self.all_steps:
-                real: Any = True if rows is None else ~rows[:, None]
-                np.add(grads[0], grad[:, t], out=grads[0], where=real, casting="same_kind")
-            past = [] if rows is None else [g[rows] for g in grads]
-            before, after = [s[t] for s in states], [s[t + 1] for s in states]
-            self.step_back(grad_blocks[:, t], grads, blocks[:, t], before, after)
-            grads[0] += np.matmul(grad_recurrent[:, t], weights_back, out=one_step).sum(axis=0)
+            if rows is None:
+                past = []
+                if self.all_steps:
+                    grads[0] += grad[:, t]
+            else:
+                past = [each[rows] for each in grads]
+                if self.all_steps:
+                    np.add(grads[0], grad[:, t], out=grads[0], where=~rows[:, None])
+            direct = self.step_back(grad_blocks[:, t], grads, blocks[t], at[t], at[t + 1])
+            np.matmul(grad_recurrent[:, t], weights_back, out=one_step)
+            np.add.reduce(one_step, axis=0, out=grads[0])
+            if direct is not None:
+                grads[0] += direct
             if rows is not None:  # there the states were handed on, and nothing else was done
                 grad_blocks[:, t, rows] = 0
                 for each, old in zip(grads, past, strict=True):
@@ -271,14 +299,20 @@ class Recurrent(Layer):
 
     def _store_gradients(self, grad_blocks: Array) -> None:
         """Store the parameters' gradients, each by one product over all steps and samples."""
-        x_rows = self.x_steps.reshape(-1, self.n_in)
+        x_rows = self.x_steps.reshape(-1, self.n_in + 1)
         h_rows = self.states[0][:-1].reshape(-1, self.n_hidden)
-        grad_u, grad_w = self._by_gate(self.grad_u), self._by_gate(self.grad_w)
-        grad_b = self.grad_b.reshape(self.n_gates, self.n_hidden)
-        np.matmul(h_rows.T, grad_blocks[: self.n_gates], out=grad_u)
+        stacked = self.buffer("grad_stacked", (self.n_gates, self.n_in + 1, self.n_hidden))
         for gate, block in enumerate(self.input_blocks):
-            np.matmul(x_rows.T, grad_blocks[block], out=grad_w[gate])
-            np.sum(grad_blocks[block], axis=0, out=grad_b[gate])
+            np.matmul(x_rows.T, grad_blocks[block], out=stacked[gate])
+        self._by_gate(self.grad_w)[...] = stacked[:, :-1]
+        self.grad_b.reshape(self.n_gates, self.n_hidden)[...] = stacked[:, -1]
+        np.matmul(h_rows.T, grad_blocks[: self.n_gates], out=self._by_gate(self.grad_u))
+
+    def _copied(self, name: str, array: Array) -> Array:
+        """Return a copy in one piece: products with it are faster than with a view."""
+        copy = self.buffer(name, array.shape)
+        copy[...] = array
+        return copy
 
     # -- shapes and states ----------------------------------------------------------------------
 
@@ -461,7 +495,7 @@ class RNN(Recurrent):
         blocks: Array,
         before: Sequence[Array],
         after: Sequence[Array],
-    ) -> None:
+    ) -> Array | None:
         """Multiply by the slope: 1 - h² of tanh, 1 or 0 of ReLU."""
         (grad_a,), (grad_h,), (h,) = grad_blocks, grads, after
         if self.activation == "tanh":
@@ -470,4 +504,4 @@ class RNN(Recurrent):
             grad_a *= grad_h
         else:
             np.multiply(grad_h, h > 0, out=grad_a)
-        grad_h[...] = 0
+        return None
