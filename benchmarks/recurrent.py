@@ -72,7 +72,9 @@ def main() -> None:
                 side()
                 times[name].append(1000 * (time.perf_counter() - start))
         ours, theirs = (statistics.median(times[name]) for name in sides)
-        print(f"{kind:<5} chainrule {ours:6.2f} ms   PyTorch {theirs:6.2f} ms   {ours / theirs:.2f}")
+        print(
+            f"{kind:<5} chainrule {ours:6.2f} ms   PyTorch {theirs:6.2f} ms   {ours / theirs:.2f}"
+        )
 
 
 if __name__ == "__main__":

@@ -272,14 +272,9 @@ class Recurrent(Layer):
         at = list(zip(*states, strict=True))
         for t in reversed(range(steps)):
             rows = padded[t]
-            if rows is None:
-                past = []
-                if self.all_steps:
-                    grads[0] += grad[:, t]
-            else:
-                past = [each[rows] for each in grads]
-                if self.all_steps:
-                    np.add(grads[0], grad[:, t], out=grads[0], where=~rows[:, None])
+            past = [] if rows is None else [each[rows] for each in grads]
+            if self.all_steps:
+                grads[0] += grad[:, t]
             direct = self.step_back(grad_blocks[:, t], grads, blocks[t], at[t], at[t + 1])
             np.matmul(grad_recurrent[:, t], weights_back, out=one_step)
             np.add.reduce(one_step, axis=0, out=grads[0])
