@@ -18,8 +18,8 @@ from chainrule.layers.embedding import Embedding
 from chainrule.layers.gru import GRU
 from chainrule.layers.linear import Linear
 from chainrule.layers.lstm import LSTM
-from chainrule.layers.recurrent import RNN
 from chainrule.layers.reshape import Flatten
+from chainrule.layers.rnn import RNN
 from chainrule.layers.softmax import LogSoftmax, Softmax
 
 __all__ = [
