@@ -13,6 +13,7 @@ import cases_attention
 import cases_convolution
 import cases_normalization
 import cases_pooling
+import cases_recurrent
 import cases_shape
 import chainrule as cr
 
@@ -114,6 +115,8 @@ LAYERS = [
     *cases_shape.rows(LayerCase),
     *cases_pooling.rows(LayerCase),
     *cases_normalization.rows(LayerCase),
+    # Embedding and recurrent layers.
+    *cases_recurrent.rows(LayerCase),
 ]  # fmt: skip
 
 

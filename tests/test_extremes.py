@@ -62,7 +62,7 @@ def test_float16_follows_float32_as_far_as_it_can(x):
 
 
 @each_float
-@by_name
+@pytest.mark.parametrize("case", [c for c in LAYERS if c.input_gradient], ids=lambda c: c.name)
 def test_zeros_and_the_smallest_numbers(case, dtype):
     layer = drawn(case, dtype)
     tiny = np.finfo(dtype).smallest_subnormal
@@ -94,7 +94,7 @@ def test_a_nan_coming_back_reaches_the_parameters(case, rng):
     x = layer_input(case, case.shapes[1], rng)
     y = layer.forward(x)
     grad = layer.backward(np.full_like(y, np.nan))
-    assert np.isnan(grad).all()
+    assert np.isnan(grad).all() or not case.input_gradient
     for part in layer.walk():
         for name in part.parameter_shapes():
             assert np.isnan(getattr(part, part.parameters[name])).any()

@@ -273,6 +273,9 @@ class Layer(Function):
     parameters: ClassVar[dict[str, str]] = {}
     persistent: ClassVar[tuple[str, ...]] = ()
 
+    # Whether its input may be indices: a model then hands whole numbers on as they are.
+    takes_integers: bool = False
+
     # The checker sets it on its copies: there a wrong shape is a finding, not an error.
     takes_any_shape: bool = False
 

@@ -357,6 +357,8 @@ class Model:
         x = _numbers(x)
         if x.ndim == 0:
             raise ValueError("Model: the inputs need an axis of samples, got a single number.")
+        if self._net.takes_integers and x.dtype.kind in "iu":
+            return x  # indices: a float type may be too narrow for them
         return x.astype(self.dtype, copy=False)
 
     def _functions(self) -> Iterator[Function]:

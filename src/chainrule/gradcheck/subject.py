@@ -102,7 +102,9 @@ class Subject:
         self.x = np.array(x)
         _check_input(self.x)
         indices = self.x
-        self.x = self.x.astype(self.dtype)
+        takes_integers = getattr(getattr(thing, "_net", thing), "takes_integers", False)
+        if not (takes_integers and indices.dtype.kind in "iu"):
+            self.x = self.x.astype(self.dtype)
         self.y = None if y is None else np.array(y)
         self.pairs = dict(parameters or {})
         self._base = _as_float(copy.deepcopy(thing), self.dtype)

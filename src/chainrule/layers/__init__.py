@@ -14,15 +14,20 @@ from chainrule.layers.activation import (
 from chainrule.layers.adaptive_pooling import AdaptiveAvgPool1d, AdaptiveAvgPool2d, GlobalAvgPool
 from chainrule.layers.attention import MultiHeadAttention
 from chainrule.layers.batch_normalization import BatchNorm
+from chainrule.layers.bidirectional import Bidirectional
 from chainrule.layers.branches import Add, Concatenate, Parallel
 from chainrule.layers.container import Residual, Sequential
 from chainrule.layers.convolution import Conv1d, Conv2d
 from chainrule.layers.dropout import Dropout, SpatialDropout
+from chainrule.layers.embedding import Embedding
+from chainrule.layers.gru import GRU
 from chainrule.layers.linear import Linear
+from chainrule.layers.lstm import LSTM
 from chainrule.layers.normalization import GroupNorm, LayerNorm, RMSNorm
 from chainrule.layers.pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
 from chainrule.layers.positions import LearnedPositions
 from chainrule.layers.reshape import Flatten, Reshape, Transpose
+from chainrule.layers.rnn import RNN
 from chainrule.layers.softmax import LogSoftmax, Softmax
 from chainrule.layers.transformer import TransformerBlock
 from chainrule.layers.transposed import ConvTranspose2d
@@ -47,7 +52,12 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "BatchNorm",
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Bidirectional",
     "Dropout",
+    "Embedding",
     "Flatten",
     "GlobalAvgPool",
     "GroupNorm",

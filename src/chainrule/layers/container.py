@@ -35,6 +35,7 @@ class Sequential(Layer):
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         self.layers = _checked(type(self).__name__, layers)
+        self.takes_integers = self.layers[0].takes_integers
         # Below the first layer with parameters, nobody asks for a gradient in training.
         learns = [any(part.parameters for part in layer.walk()) for layer in self.layers]
         self._first = learns.index(True) if any(learns) else len(learns)
