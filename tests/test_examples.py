@@ -40,7 +40,28 @@ def spiral(printed: str) -> None:
     assert float(right) > 90  # half of it by chance
 
 
+def lenet(printed: str) -> None:
+    (right,) = re.findall(r"^(\S+)% of 359 held-out images", printed, re.M)
+    assert float(right) > 90
+
+
+def lenet_on_mnist(printed: str) -> None:
+    (right,) = re.findall(r"^(\S+)% of 10,000 held-out images", printed, re.M)
+    assert float(right) >= 99
+
+
+def gpt(printed: str) -> None:
+    losses = [float(loss) for loss in re.findall(r"^Step \d+: loss = (\S+)\. ", printed, re.M)]
+    assert len(losses) == 5
+    assert losses[-1] < losses[0] - 0.5
+    assert re.search(r"^[\d,]+ characters a second\.$", printed, re.M)
+
+
 ROWS = [
+    Example("lenet_mnist.py", lenet, ["--digits", "--epochs", "6"], ["lenet.safetensors"]),
+    Example(
+        "tiny_gpt.py", gpt, ["--steps", "40", "--blocks", "1", "--width", "32"], ["gpt.safetensors"]
+    ),
     Example("spiral.py", spiral, ["--arms", "2", "--epochs", "30"], ["spiral.png"], ["matplotlib"]),
 ]
 
@@ -62,6 +83,16 @@ def test_example(row, tmp_path):
         assert name in ran.stdout
         if name.endswith(".png"):
             assert content.startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("mnist_folder")
+def test_lenet_reads_mnist(tmp_path):
+    ran = subprocess.run(
+        [sys.executable, EXAMPLES / "lenet_mnist.py"],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    lenet_on_mnist(ran.stdout)
 
 
 def test_every_example_has_a_row():

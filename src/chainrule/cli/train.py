@@ -16,7 +16,7 @@ from chainrule.data import Batches
 from chainrule.layers import Linear
 from chainrule.loading import load
 from chainrule.model import Model
-from chainrule.optimizers import SGD
+from chainrule.optimizers import SGD, Adam, Optimizer
 from chainrule.training import Callback, History, KeepBest, Run, Threads, evaluate, train
 
 __all__ = ["Settings", "train_command"]
@@ -30,7 +30,7 @@ class Settings:
     model: str
     hidden: str | None
     epochs: int | None
-    lr: float
+    lr: float | None
     batch_size: int
     seed: int
     profile: bool
@@ -59,6 +59,18 @@ class _Save(KeepBest):
             run.model.save(self.model_path)
             self.saved = run.epoch
         run.history.save_csv(self.history_path)
+
+
+class _UpAndDown(Callback):
+    """Let the learning rate grow for a fifth of the training, and then fall to 0."""
+
+    def __init__(self, highest: float) -> None:
+        self.highest = highest
+
+    def on_step_end(self, run: Run) -> None:
+        done = run.step / ((run.steps_per_epoch or 1) * run.epochs)
+        share = max(0.001, min(done / 0.2, (1 - done) / 0.8))
+        run.optimizer.learning_rate = self.highest * share
 
 
 def train_command(settings: Settings) -> int:
@@ -100,11 +112,17 @@ def _train(
 ) -> KeyboardInterrupt | None:
     """Train; return what stopped it, if the user did. The model is then in its file."""
     epochs = settings.epochs or (30 if settings.data == "digits" else 5)
+    optimizer: Optimizer
+    more: list[Callback] = []
+    if settings.model == "mlp":
+        optimizer = SGD(settings.lr or 0.1)
+    else:
+        optimizer = Adam(settings.lr or 0.004)
+        more = [_UpAndDown(optimizer.learning_rate)]
     try:
         train(
-            model, settings.lr, epochs, batches,
-            optimizer=SGD(), validation_data=test, callbacks=[save, *_threads(settings)],
-            profile=settings.profile,
+            model, None, epochs, batches, profile=settings.profile,
+            optimizer=optimizer, validation_data=test, callbacks=[save, *more, *_threads(settings)],
         )  # fmt: skip
     except KeyboardInterrupt as stop:
         if save.saved is None:
@@ -167,7 +185,7 @@ def _checked(settings: Settings) -> list[int]:
         raise UsageError(f"--epochs must be at least 1, got {settings.epochs}.")
     if settings.batch_size < 1:
         raise UsageError(f"--batch-size must be at least 1, got {settings.batch_size}.")
-    if not 0 < settings.lr < math.inf:
+    if settings.lr is not None and not 0 < settings.lr < math.inf:
         raise UsageError(f"--lr must be greater than 0, and finite, got {settings.lr}.")
     if settings.model not in nets.NAMES:
         raise UsageError(f"--model must be {' or '.join(nets.NAMES)}, got {settings.model!r}.")
