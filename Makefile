@@ -3,6 +3,9 @@
 #   make demo    makes .venv, installs chainrule, trains a net on handwritten digits
 #   make test    makes .venv with the development tools, runs every check
 #
+#   make bench   measures chainrule beside PyTorch, JAX, scikit-learn and onnxruntime, in a
+#                .venv-bench of its own (make bench QUICK=1: the main ones, under a minute)
+#
 #   make parity  adds PyTorch to .venv, so that make test compares with it too
 #   make golden  writes PyTorch's values anew into tests/golden
 #   make clean   removes .venv and what the tools left
@@ -15,10 +18,10 @@ PIP    := $(BIN)/python -m pip install --quiet
 # What is set for another environment must not leak into ours.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PIP_USER PIP_TARGET PIP_PREFIX
 
-.PHONY: help demo test parity golden clean
+.PHONY: help demo test bench parity golden clean
 
 help:
-	@sed -n '3,10s/^# \{0,1\}//p' Makefile
+	@sed -n '3,13s/^# \{0,1\}//p' Makefile
 
 demo: .venv/.demo
 	$(BIN)/chainrule train
@@ -30,6 +33,9 @@ test: .venv/.dev
 	@echo '== pytest, with doctests'               && $(BIN)/python -m pytest -q
 	@echo '== the wheel, installed alone'          && $(BIN)/python tools/check_wheel.py
 	@$(BIN)/python tools/closing_line.py
+
+bench: .venv-bench/.made
+	.venv-bench/bin/python -m benchmarks $(if $(QUICK),--quick)
 
 parity: .venv/.parity
 
@@ -59,5 +65,11 @@ golden: .venv/.parity
 	@$(PIP) --editable '.[parity]'
 	@touch $@
 
+.venv-bench/.made: pyproject.toml
+	@echo '== making .venv-bench, with PyTorch, JAX, scikit-learn and onnxruntime: this takes minutes'
+	@test -x .venv-bench/bin/python || '$(PYTHON)' tools/make_venv.py .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --editable '.[bench]'
+	@touch $@
+
 clean:
-	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

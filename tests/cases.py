@@ -9,7 +9,12 @@ from typing import Any
 
 import numpy as np
 
+import cases_attention
+import cases_convolution
+import cases_normalization
+import cases_pooling
 import cases_recurrent
+import cases_shape
 import chainrule as cr
 
 
@@ -103,6 +108,13 @@ LAYERS = [
               random=True),
     LayerCase("Residual-softmax", lambda: cr.Residual([cr.Softmax()]),
               torch=lambda torch, layer: lambda x, p: x + torch.softmax(x, -1)),
+    # Convolutions
+    *(LayerCase(*row) for row in cases_convolution.ROWS),
+    # pooling, normalisation
+    *cases_attention.rows(LayerCase),
+    *cases_shape.rows(LayerCase),
+    *cases_pooling.rows(LayerCase),
+    *cases_normalization.rows(LayerCase),
     # Embedding and recurrent layers.
     *cases_recurrent.rows(LayerCase),
 ]  # fmt: skip

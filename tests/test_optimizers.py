@@ -228,8 +228,8 @@ def test_an_optimizer_of_ones_own(rng):
             super().__init__(learning_rate)
             self.beta = beta
 
-        def update(self, parameters, gradients):
-            mean = self.state["mean"]
+        def update(self, parameters, gradients, state):
+            mean = state["mean"]
             mean *= self.beta
             mean += (1 - self.beta) * gradients
             parameters -= self.learning_rate * np.sign(mean)

@@ -162,13 +162,15 @@ def test_the_golden_file_is_what_pytorch_gives(torch, golden):
 
 
 def test_the_golden_file_is_small():
-    assert GOLDEN.stat().st_size < 200_000
+    assert GOLDEN.stat().st_size < 500_000
 
 
 ELEMENTWISE = [
     case
     for case in LAYERS_THERE
-    if not list(case.build().named_parameters()) and "oftmax" not in case.name
+    if not list(case.build().named_parameters())
+    and "oftmax" not in case.name
+    and len(case.shapes[0]) == 2
 ]
 
 

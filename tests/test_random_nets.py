@@ -28,6 +28,10 @@ PARTS = {
     "tanh": Tanh,
     "softmax": Softmax,
     "log_softmax": LogSoftmax,
+    # A large epsilon, or nearly equal values give slopes too steep for differences.
+    "layer_norm": lambda: LayerNorm(WIDTH, epsilon=0.1),
+    "rms_norm": lambda: RMSNorm(WIDTH, epsilon=0.1),
+    "group_norm": lambda: GroupNorm(2, WIDTH, epsilon=0.1),
     "dropout": lambda: Dropout(0.3),
     "no_dropout": lambda: Dropout(0.0),
 }

@@ -161,7 +161,7 @@ def test_keep_best_starts_anew_with_each_training(data):
 @pytest.mark.parametrize("monitor", ["validation_loss", "validation_accuracy"])
 def test_of_two_equal_epochs_the_first_is_best(monitor, data):
     class Stay(Optimizer):
-        def update(self, parameters, gradients):
+        def update(self, parameters, gradients, state):
             pass
 
     best = KeepBest(monitor)

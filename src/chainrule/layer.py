@@ -8,7 +8,8 @@ parameters with their gradients, reused buffers, the two modes, and a ``repr`` t
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections import ChainMap
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -16,9 +17,14 @@ from numpy.typing import DTypeLike, NDArray
 
 from chainrule.description import code
 
-__all__ = ["Array", "Function", "Layer"]
+__all__ = ["Array", "Function", "Layer", "state_type"]
 
 Array = NDArray[Any]
+
+
+def state_type(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return the float type of state: averages of half precision stall, variances overflow."""
+    return np.result_type(dtype, np.float32)
 
 
 class _Kept:
@@ -27,39 +33,40 @@ class _Kept:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __set__(self, owner: Function, value: Any) -> None:
-        owner.__dict__[self.name] = value if owner.keeping else None
+    def assign(self, owner: Function, value: Any) -> None:
+        """Set the attribute."""
+        if owner.keeping:
+            owner.__dict__[self.name] = value
+        else:
+            owner.__dict__.pop(self.name, None)
 
     def __get__(self, owner: Function | None, cls: type) -> Any:
+        # Python asks here only for what the instance does not have.
         if owner is None:
             return self
-        value = owner.__dict__.get(self.name)
-        if value is None:
-            raise RuntimeError(
-                f"{owner!r}: backward() has nothing to work from. Call forward() in training mode "
-                "right before it; predicting in between lets go of what was kept."
-            )
-        return value
+        raise RuntimeError(
+            f"{owner!r}: backward() has nothing to work from. Call forward() in training mode "
+            "right before it; predicting in between lets go of what was kept."
+        )
 
 
 class _Owned:
-    """A parameter or a gradient: an array with a fixed place, so assigning writes into it."""
+    """A parameter, gradient or state: an array with a fixed place; assigning writes into it."""
 
     def __init__(self, name: str, like: str) -> None:
         self.name = name
-        self.like = like  # the parameter whose shape this array has
+        self.like = like  # the parameter (or state: itself) whose shape this array has
 
     def __get__(self, owner: Layer | None, cls: type) -> Any:
-        if owner is None:
-            return self
-        array = owner.__dict__.get(self.name)
-        return owner._create(self.name, self.like) if array is None else array
+        # As above: only for what is not there yet.
+        return self if owner is None else owner._create(self.name, self.like)
 
-    def __set__(self, owner: Layer, value: Any) -> None:
+    def assign(self, owner: Layer, value: Any) -> None:
+        """Write the value into the array."""
         array = owner.__dict__.get(self.name)
         if array is value:  # `layer.weights -= step` has already worked in place
             return
-        shape = owner.parameter_shapes().get(self.like) if array is None else array.shape
+        shape = owner.owned_shapes().get(self.like) if array is None else array.shape
         if shape is None:  # a user's own layer, setting its parameter for the first time
             array = np.array(value)
             owner.__dict__[self.name] = (
@@ -76,6 +83,8 @@ class _Owned:
         if array is None:
             parameter = owner.__dict__.get(self.like)
             dtype = owner.dtype if parameter is None else parameter.dtype
+            if self.name in owner.persistent:
+                dtype = state_type(dtype)
             array = owner.__dict__[self.name] = np.empty(shape, dtype)
         array[...] = value
 
@@ -101,14 +110,30 @@ class Function:
     _buffers: dict[str, Array] | None = None
     _rng: np.random.Generator | None = None
 
-    _kept_names: ClassVar[tuple[str, ...]] = ()  # those of the bases too
+    # What is declared in the class and its bases: how each such attribute is set.
+    _declared: ClassVar[dict[str, _Kept | _Owned]] = {}
+    _kept_names: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        for name in cls.__dict__.get("keeps", ()):
-            setattr(cls, name, _Kept(name))
+        declared = {name: _Kept(name) for name in cls.__dict__.get("keeps", ())}
+        cls._declare(declared)
         kept = (name for base in cls.__mro__ for name in base.__dict__.get("keeps", ()))
         cls._kept_names = tuple(dict.fromkeys(kept))
+
+    @classmethod
+    def _declare(cls, declared: Mapping[str, _Kept | _Owned]) -> None:
+        for name, attribute in declared.items():
+            setattr(cls, name, attribute)
+        bases = [base.__dict__.get("_declared", {}) for base in reversed(cls.__mro__)]
+        cls._declared = dict(ChainMap(dict(declared), *reversed(bases)))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        attribute = self._declared.get(name)
+        if attribute is None:
+            object.__setattr__(self, name, value)
+        else:
+            attribute.assign(self, value)  # type: ignore[arg-type]  # only a Layer has _Owned
 
     def __repr__(self) -> str:
         return code(self)
@@ -129,8 +154,11 @@ class Function:
     def set_modes(self, *, training: bool, keeping: bool) -> None:
         """Set the behaviour and the keeping apart: a gradient without dropout needs both."""
         for part in self.walk():
-            part._training = training
-            part.keeping = keeping
+            part.set_own_modes(training=training, keeping=keeping)
+
+    def set_own_modes(self, *, training: bool, keeping: bool) -> None:
+        """Set them for this object alone, without the layers inside."""
+        self.__dict__.update(_training=training, keeping=keeping)
 
     def forget(self) -> None:
         """Let go of everything that a ``forward`` kept for ``backward``."""
@@ -172,6 +200,19 @@ class Function:
         """Return a buffer of the shape and float type of ``x`` (of its own type for integers)."""
         return self.buffer(name, x.shape, x.dtype if x.dtype.kind == "f" else None)
 
+    def add_to_rows(self, rows: Array, row: Array) -> None:
+        """Add ``row`` to each row of ``rows``, which is the caller's own."""
+        rows += row
+
+    def sum_rows(self, rows: Array, out: Array) -> None:
+        """Write the sum of the rows, shape (rows, n), into ``out``.
+
+        It is the product of a row of ones with them, which sums several times faster than ``sum``.
+        """
+        ones = self.buffer("ones", (len(rows),), rows.dtype)
+        ones.fill(1)
+        np.matmul(ones, rows, out=out)
+
     def __getstate__(self) -> dict[str, Any]:
         # A copy starts with its own buffers, and without a forward to go back from.
         dropped = {*self._kept_names, "_buffers"}
@@ -194,6 +235,10 @@ class Layer(Function):
     ----------
     parameters : dict of str to str
         Declared in the class: attribute of each parameter, and attribute of its gradient.
+    persistent : tuple of str
+        Declared in the class: the state, which are float arrays that the layer changes itself, as
+        the running statistics of a normalisation, in float32 at least. They are saved, loaded and
+        copied with it, but have no gradient, and no optimiser moves them.
 
     Examples
     --------
@@ -226,6 +271,7 @@ class Layer(Function):
     """
 
     parameters: ClassVar[dict[str, str]] = {}
+    persistent: ClassVar[tuple[str, ...]] = ()
 
     # Whether its input may be indices: a model then hands whole numbers on as they are.
     takes_integers: bool = False
@@ -235,9 +281,9 @@ class Layer(Function):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        for name, gradient in cls.__dict__.get("parameters", {}).items():
-            setattr(cls, name, _Owned(name, like=name))
-            setattr(cls, gradient, _Owned(gradient, like=name))
+        pairs = cls.__dict__.get("parameters", {}).items()
+        owned = {n: _Owned(n, like=name) for name, grad in pairs for n in (name, grad)}
+        cls._declare(owned | {n: _Owned(n, like=n) for n in cls.__dict__.get("persistent", ())})
 
     def forward(self, x: Array) -> Array:
         """Return the output for the input ``x``; axis 0 is the samples."""
@@ -255,8 +301,16 @@ class Layer(Function):
         """Return the shape of each parameter; here: of those that ``__init__`` has set."""
         return {n: self.__dict__[n].shape for n in self.parameters if n in self.__dict__}
 
+    def state_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each array of the state; here: of those that are set."""
+        return {n: self.__dict__[n].shape for n in self.persistent if n in self.__dict__}
+
+    def owned_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of what is saved with the layer: its parameters and its state."""
+        return {**self.parameter_shapes(), **self.state_shapes()}
+
     def initialize(self, rng: np.random.Generator) -> None:
-        """Draw the parameters anew from ``rng``."""
+        """Draw the parameters anew from ``rng``, and set the state to what it is at first."""
 
     def children(self) -> dict[str, Layer]:
         """Return the layers inside this one, by name (a container has some)."""
@@ -279,11 +333,22 @@ class Layer(Function):
             for name in layer.parameter_shapes():
                 yield (f"{path}.{name}" if path else name), getattr(layer, name)
 
+    def named_state(self) -> Iterator[tuple[str, Array]]:
+        """Yield (name, array) for every array of the state, those of layers inside included."""
+        for path, layer in self.named_layers():
+            for name in layer.state_shapes():
+                yield (f"{path}.{name}" if path else name), getattr(layer, name)
+
     def draw_missing(self, rng: np.random.Generator) -> None:
-        """Draw the parameters that are not there yet; those that the user has set stay."""
+        """Draw the parameters (and the state) not there yet; those that the user has set stay."""
         for layer in self.walk():
-            present = {n: layer.__dict__[n].copy() for n in layer.parameters if n in layer.__dict__}
-            if set(layer.parameter_shapes() or layer.parameters) <= set(present):
+            owned = (*layer.parameters, *layer.persistent)
+            present = {n: layer.__dict__[n].copy() for n in owned if n in layer.__dict__}
+            needed = {
+                *(layer.parameter_shapes() or layer.parameters),
+                *(layer.state_shapes() or layer.persistent),
+            }
+            if needed <= set(present):
                 continue
             layer.initialize(rng)
             for name, array in present.items():
@@ -303,10 +368,11 @@ class Layer(Function):
         other = copy.deepcopy(self)
         for layer in other.walk():
             layer.dtype = np.dtype(dtype)
-            for pair in layer.parameters.items():
-                for name in pair:
-                    if name in layer.__dict__:
-                        layer.__dict__[name] = layer.__dict__[name].astype(dtype)
+            types = dict.fromkeys((*layer.parameters, *layer.parameters.values()), layer.dtype)
+            types |= dict.fromkeys(layer.persistent, state_type(layer.dtype))
+            for name, its_type in types.items():
+                if name in layer.__dict__:
+                    layer.__dict__[name] = layer.__dict__[name].astype(its_type)
         return other
 
     def _create(self, name: str, like: str) -> Array:

@@ -31,8 +31,8 @@ def load(path: str | os.PathLike[str], *, classes: Sequence[type] = ()) -> Model
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is damaged, truncated, foreign or of a newer format, or a parameter is missing,
-        unknown or of a wrong shape.
+        If the file is damaged, truncated, foreign or of a newer format, or a parameter (or state,
+        as running statistics) is missing, unknown or of a wrong shape.
 
     Examples
     --------
@@ -66,13 +66,14 @@ def load(path: str | os.PathLike[str], *, classes: Sequence[type] = ()) -> Model
 
 
 def _fill(path: str | os.PathLike[str], net: Sequential, arrays: dict[str, Array]) -> None:
-    """Set every parameter from the file; the shapes are compared before memory is taken."""
+    """Set parameters and state from the file; the shapes are compared before memory is taken."""
     left = dict(arrays)
     for place, layer in net.named_layers():
-        for name, shape in layer.parameter_shapes().items():
+        for name, shape in layer.owned_shapes().items():
             key = f"{place}.{name}"
             if key not in left:
-                raise ValueError(f"{path}: the parameter {key} of {layer!r} is missing.")
+                what = "parameter" if name in layer.parameters else "state"
+                raise ValueError(f"{path}: the {what} {key} of {layer!r} is missing.")
             array = left.pop(key)
             if array.shape != shape:
                 raise ValueError(f"{path}: {key} has shape {array.shape}, {layer!r} needs {shape}.")

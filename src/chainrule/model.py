@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from chainrule.description import describe
-from chainrule.layer import Array, Function, Layer
+from chainrule.layer import Array, Function, Layer, state_type
 from chainrule.layers.container import Sequential
 from chainrule.losses import Loss
 from chainrule.storage import write_arrays
@@ -189,7 +189,7 @@ class Model:
         self.cost.forget()
         try:
             if x.ndim == 0 or len(x) <= batch_size:
-                return self.forward(x)
+                return np.array(self._forward(x), dtype=self.dtype)
             first = self._forward(x[:batch_size])
             outputs = np.empty((len(x), *first.shape[1:]), self.dtype)
             outputs[:batch_size] = first
@@ -250,6 +250,10 @@ class Model:
     def named_parameters(self) -> Iterator[tuple[str, Array]]:
         """Yield (name, array) in the order of the flat vector; names are as ``"0.weights"``."""
         return self._net.named_parameters()
+
+    def named_state(self) -> Iterator[tuple[str, Array]]:
+        """Yield (name, array) of what layers keep besides parameters, as running statistics."""
+        return self._net.named_state()
 
     @property
     def training(self) -> bool:
@@ -326,7 +330,7 @@ class Model:
         return _Table("\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]]))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the net and its parameters into one safetensors file, whole or not at all.
+        """Write the net, parameters and state into one safetensors file, whole or not at all.
 
         Raises
         ------
@@ -342,7 +346,7 @@ class Model:
             "dtype": self.dtype.name,
             "metadata": self.metadata,
         }
-        write_arrays(path, dict(self.named_parameters()), description)
+        write_arrays(path, dict([*self.named_parameters(), *self.named_state()]), description)
 
     # -- inner parts ----------------------------------------------------------------------------
 
@@ -362,8 +366,8 @@ class Model:
         yield from self.cost.walk()
 
     def _set_modes(self, *, training: bool, keeping: bool) -> None:
-        self._net.set_modes(training=training, keeping=keeping)
-        self.cost.set_modes(training=training, keeping=keeping)
+        for part in self._parts:
+            part.set_own_modes(training=training, keeping=keeping)
 
     def _check_ownership(self) -> None:
         seen: set[int] = set()
@@ -382,7 +386,8 @@ class Model:
 
     def _lay_out(self) -> None:
         """Move every parameter and gradient into the flat vectors, and lend the layers buffers."""
-        for part in self._functions():
+        self._parts = tuple(self._functions())  # walking anew costs as much as a prediction
+        for part in self._parts:
             part.dtype = self.dtype
             part._buffers = {}
         self._net.rng = self.rng
@@ -400,6 +405,8 @@ class Model:
                     self._gradients[start:stop].reshape(shape),
                 )
                 start = stop
+            for name in layer.state_shapes():
+                layer.__dict__[name] = getattr(layer, name).astype(state_type(self.dtype))
 
     @staticmethod
     def _write(vector: Array, values: ArrayLike, name: str) -> None:
@@ -413,7 +420,7 @@ class Model:
 
     def __getstate__(self) -> dict[str, Any]:
         # The views into the flat vectors would be copied one by one: a copy lays out its own.
-        dropped = ("_parameters", "_gradients")
+        dropped = ("_parameters", "_gradients", "_parts")
         return {name: value for name, value in self.__dict__.items() if name not in dropped}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

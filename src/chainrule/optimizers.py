@@ -2,7 +2,8 @@
 
 An optimiser sees two vectors and nothing else: all parameters of the net end to end, and all their
 gradients. What it remembers from step to step is one vector of the same length for each of its
-averages.
+averages. A step goes through them all a block at a time, so that what one line of arithmetic leaves
+is still in the processor's cache for the next.
 """
 
 import math
@@ -14,11 +15,15 @@ from chainrule.layer import Array
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer"]
 
+# Values in a block: shorter ones cost more calls, longer ones leave the cache.
+BLOCK = 131_072
+
 
 class Optimizer:
     """The base of every optimiser.
 
-    A subclass names in ``averages`` the vectors that it remembers, and defines ``update``.
+    A subclass names in ``averages`` the vectors that it remembers, and defines ``update``, which
+    moves one block of the parameters.
 
     Parameters
     ----------
@@ -31,6 +36,7 @@ class Optimizer:
     def __init__(self, learning_rate: float) -> None:
         self.learning_rate = learning_rate
         self.steps = 0
+        self.size = 0
         self.state: dict[str, Array] = {}
 
     @property
@@ -62,22 +68,32 @@ class Optimizer:
             raise ValueError(
                 f"{self!r}: {parameters.shape} parameters but {gradients.shape} gradients."
             )
-        if not self.state:
+        if self.steps == 0:
             # Averages of float16 would lose what small steps add: float32 at least.
             dtype = np.result_type(parameters, np.float32)
-            names = (*self.averages, "scratch")
-            self.state = {name: np.zeros(parameters.shape, dtype) for name in names}
-        if self.state["scratch"].shape != parameters.shape:
+            self.state = {name: np.zeros(parameters.shape, dtype) for name in self.averages}
+            self._scratch = np.empty(min(BLOCK, parameters.size), dtype)
+            self.size = parameters.size
+        elif self.size != parameters.size:
             raise ValueError(
-                f"{self!r} has made {self.steps} steps on a net of {self.state['scratch'].size} "
+                f"{self!r} has made {self.steps} steps on a net of {self.size} "
                 f"parameters, and got one of {parameters.size}. Build a new optimiser."
             )
         self.steps += 1
-        self.update(parameters, gradients.astype(self.state["scratch"].dtype, copy=False))
+        for start in range(0, parameters.size, BLOCK):
+            block = slice(start, start + BLOCK)
+            w, g = parameters[block], gradients[block].astype(self._scratch.dtype, copy=False)
+            state = {name: vector[block] for name, vector in self.state.items()}
+            state["scratch"] = self._scratch[: w.size]
+            self.update(w, g, state)
 
-    def update(self, parameters: Array, gradients: Array) -> None:
-        """Move ``parameters`` in place; ``steps`` has counted this step already."""
-        raise NotImplementedError(f"{type(self).__name__} has no update(parameters, gradients)")
+    def update(self, parameters: Array, gradients: Array, state: dict[str, Array]) -> None:
+        """Move a block of the parameters in place; ``steps`` has counted this step already.
+
+        ``state`` has the blocks of the vectors that ``averages`` names, and ``scratch``: as long,
+        its content anybody's.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no update(parameters, gradients, …)")
 
 
 class SGD(Optimizer):
@@ -142,23 +158,21 @@ class SGD(Optimizer):
         self.weight_decay = weight_decay
         self.averages = ("velocity",) if momentum else ()
 
-    def update(self, parameters: Array, gradients: Array) -> None:
-        """Move ``parameters`` in place."""
-        move = self.state["scratch"]
+    def update(self, parameters: Array, gradients: Array, state: dict[str, Array]) -> None:
+        """Move a block of the parameters in place."""
+        move, scratch = gradients, state["scratch"]
         if self.weight_decay:
-            np.multiply(parameters, self.weight_decay, out=move)
+            move = np.multiply(parameters, self.weight_decay, out=scratch)
             move += gradients
-            gradients = move
         if self.momentum:
-            velocity = self.state["velocity"]
+            velocity = state["velocity"]
             if self.steps == 1:
-                velocity[...] = gradients
+                velocity[...] = move
             else:
                 velocity *= self.momentum
-                velocity += gradients if self.dampening == 0 else (1 - self.dampening) * gradients
-            gradients = gradients + self.momentum * velocity if self.nesterov else velocity
-        np.multiply(gradients, self.learning_rate, out=move)
-        parameters -= move
+                velocity += move if self.dampening == 0 else (1 - self.dampening) * move
+            move = move + self.momentum * velocity if self.nesterov else velocity
+        parameters -= np.multiply(move, self.learning_rate, out=scratch)
 
 
 class Adam(Optimizer):
@@ -218,29 +232,28 @@ class Adam(Optimizer):
         self.epsilon = epsilon
         self.weight_decay = weight_decay
 
-    def update(self, parameters: Array, gradients: Array) -> None:
-        """Move ``parameters`` in place."""
+    def update(self, parameters: Array, gradients: Array, state: dict[str, Array]) -> None:
+        """Move a block of the parameters in place."""
         if self.weight_decay:
             gradients = gradients + self.weight_decay * parameters
-        self._move(parameters, gradients)
+        self._move(parameters, gradients, state)
 
-    def _move(self, parameters: Array, gradients: Array) -> None:
-        mean, square, move = (self.state[n] for n in ("mean", "mean_square", "scratch"))
+    def _move(self, w: Array, g: Array, state: dict[str, Array]) -> None:
+        mean, mean_square, move = state["mean"], state["mean_square"], state["scratch"]
         beta1, beta2 = self.betas
-        np.multiply(gradients, 1 - beta1, out=move)
         mean *= beta1
-        mean += move
-        np.multiply(gradients, gradients, out=move)
+        mean += np.multiply(g, 1 - beta1, out=move)
+        np.multiply(g, g, out=move)
         move *= 1 - beta2
-        square *= beta2
-        square += move
+        mean_square *= beta2
+        mean_square += move
         # The two corrections for the start from 0, folded into the divisor and the step.
         root = math.sqrt(1 - beta2**self.steps)
-        np.sqrt(square, out=move)
+        np.sqrt(mean_square, out=move)
         move += self.epsilon * root
         np.divide(mean, move, out=move)
         move *= self.learning_rate * root / (1 - beta1**self.steps)
-        parameters -= move
+        w -= move
 
 
 class AdamW(Adam):
@@ -279,7 +292,7 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(learning_rate, betas, epsilon=epsilon, weight_decay=weight_decay)
 
-    def update(self, parameters: Array, gradients: Array) -> None:
-        """Move ``parameters`` in place."""
+    def update(self, parameters: Array, gradients: Array, state: dict[str, Array]) -> None:
+        """Move a block of the parameters in place."""
         parameters *= 1 - self.learning_rate * self.weight_decay
-        self._move(parameters, gradients)
+        self._move(parameters, gradients, state)

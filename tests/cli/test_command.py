@@ -39,6 +39,36 @@ def picture_is_drawn(path):
         return image.width > 400 and image.height > 250 and len(image.getcolors(1 << 20)) > 20
 
 
+def test_a_small_convolutional_net_on_the_digits(run, tmp_path):
+    done = run("train", "--model", "lenet", "--out", "net", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    accuracy = float(done.stdout.split("held-out samples: ")[1].split(" %")[0])
+    assert accuracy >= 98
+    assert (tmp_path / "net" / "weights.png").exists()
+    told = run("summary", "net/model.safetensors", cwd=tmp_path)
+    assert "Conv2d(16, 32, 3, padding='same')" in told.stdout
+
+
+def test_a_convolutional_net_needs_images(run, tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "rows.npz", x=rng.standard_normal((40, 5)), y=np.arange(40) % 2)
+    done = run("train", "rows.npz", "--model", "lenet", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "images of at least 4 x 4" in done.stderr
+    assert "--model mlp" in done.stderr
+
+
+@pytest.mark.parametrize("option", [("--threads", "1"), ("--threads", "auto"), ("--compiled",)])
+def test_faster_forms_learn_as_well(run, tmp_path, option):
+    if option == ("--compiled",):
+        pytest.importorskip("numba", reason="numba is not installed")
+    done = run("train", "--epochs", "5", *option, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "runs" / "digits-001" / "model.safetensors").exists()
+    accuracy = float(done.stdout.split("held-out samples: ")[1].split(" %")[0])
+    assert accuracy > 90
+
+
 def test_the_main_job(trained):
     folder, done = trained
     assert done.returncode == 0, done.stderr
@@ -83,6 +113,36 @@ def test_a_run_gets_the_next_free_number(run_here, tmp_path):
     assert "Training 64-20-10-10 on digits" in done.stdout
     assert names(tmp_path / "runs" / "digits-002") == MADE
     assert names(tmp_path / "runs" / "digits-001") == []
+
+
+def test_a_profile(run_here, tmp_path):
+    words = ("train", "--epochs", 2, "--hidden", "20,10", "--seed", 5)
+    done = run_here(*words, "--profile", "--out", "with")
+    assert done.returncode == 0, done.stderr
+    assert names(tmp_path / "with") == sorted([*MADE, "profile.csv", "profile.png"])
+    assert picture_is_drawn(tmp_path / "with" / "profile.png")
+    rows = list(csv.DictReader((tmp_path / "with" / "profile.csv").read_text().splitlines()))
+    layers = ["Linear(64, 20)", "ReLU()", "Linear(20, 10)", "ReLU()", "Linear(10, 10)"]
+    assert [row["layer"] for row in rows][2:7] == layers
+    for layer in layers:
+        assert f": {layer}" in done.stdout
+    assert "profile.png        time and memory of a step, layer by layer" in done.stdout
+    plain = run_here(*words, "--out", "without")
+    assert names(tmp_path / "without") == MADE
+    files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("with", "without")]
+    assert files[0] == files[1]
+    assert "Mini-batches of 64" not in plain.stdout
+    assert "holds a run already" in run_here("train", "--out", "with").stderr
+
+
+def test_a_signal_leaves_the_profile_so_far(start, tmp_path):
+    words = ("train", "--epochs", 100_000, "--profile", "--out", "run")
+    with start(*words, cwd=tmp_path) as child:
+        rest, errors = stop(child, "Epoch 3/", signal.SIGINT)
+    assert child.returncode == 130
+    assert not errors
+    assert names(tmp_path / "run") == sorted([*MADE, "profile.csv", "profile.png"])
+    assert "0: Linear(64, 100)" in rest
 
 
 def test_the_same_seed_gives_the_same_file(run_here, tmp_path):
@@ -163,6 +223,9 @@ def test_tables_that_nothing_can_be_learned_from(x, y, message, run_here, tmp_pa
         (["train", "--seed", "1.5"], 2, "--seed: needs a whole number, got '1.5'"),
         (["train", "--lr", "nan"], 2, "--lr must be greater than 0"),
         (["train", "--lr", "-1"], 2, "--lr"),
+        (["train", "--threads", "0"], 2, "--threads must be 1 or more, or auto, got '0'"),
+        (["train", "--model", "net"], 2, "--model must be mlp or lenet, got 'net'"),
+        (["train", "--threads", "many"], 2, "--threads"),
         (["train", "--lr"], 2, "--lr requires an argument"),
         (["train", "--batch-size", "0"], 2, "--batch-size"),
         (["train", "--hidden", "ten"], 2, "--hidden"),
@@ -238,14 +301,16 @@ def test_a_signal_in_the_first_epoch_saves_the_net_as_it_is(start, tmp_path):
     rng = np.random.default_rng(0)
     x = rng.integers(0, 2, (200_000, 4), np.uint8)  # an epoch of 200,000 steps
     np.savez(tmp_path / "long.npz", x_train=x, y_train=x[:, 0], x_test=x[:9], y_test=x[:9, 0])
-    words = ("train", "long.npz", "--batch-size", 1, "--epochs", 1000, "--out", "run")
+    words = ("train", "long.npz", "--batch-size", 1, "--epochs", 1000, "--profile", "--out", "run")
     with start(*words, cwd=tmp_path) as child:
         rest, errors = stop(child, "Training", signal.SIGINT)
     assert child.returncode == 130
     assert not errors
     assert "before the first epoch ended" in rest
     assert "the model, as it was when stopped" in rest
-    assert names(tmp_path / "run") == ["confusion.png", "model.safetensors", "weights.png"]
+    made = {"confusion.png", "model.safetensors", "weights.png"}
+    # With no step measured yet there is no profile.
+    assert set(names(tmp_path / "run")) - {"profile.csv", "profile.png"} == made
     load(tmp_path / "run" / "model.safetensors")
 
 

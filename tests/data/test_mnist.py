@@ -163,7 +163,10 @@ def test_what_is_missing_is_named(tmp_path, monkeypatch):
 def test_mini_batches_as_in_the_article(tmp_path):
     folder = fill(tmp_path / "mine")
     data = load_minibatches(5, folder=folder, shuffle=False)
-    assert isinstance(data, list)
+    assert len(data) == 3
+    assert [len(y) for _, y in data[1:]] == [5, 2]
+    with pytest.raises(IndexError):
+        data[3]
     assert [x.shape for x, _ in data] == [(5, 784), (5, 784), (2, 784)]
     images, labels = load_mnist(folder)
     x, y = data[0]
@@ -177,6 +180,7 @@ def test_mini_batches_as_in_the_article(tmp_path):
 def test_shuffling_deals_anew():
     x = np.arange(20.0)
     data, same = (MiniBatches(x, x * 2, 6, seed=4) for _ in range(2))
+    assert all(np.shares_memory(inputs, x) for inputs, _ in data)  # no copy before the first
     orders = []
     for _ in range(3):
         data.shuffle()
@@ -186,7 +190,6 @@ def test_shuffling_deals_anew():
     assert not np.array_equal(orders[0], orders[1])
     same.shuffle()
     np.testing.assert_array_equal(np.concatenate([inputs for inputs, _ in same]), orders[0])
-    assert data[0][0].base is not None  # a view of one array, no copy of its own
 
 
 def test_the_real_mnist(mnist_folder):

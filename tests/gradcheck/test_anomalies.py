@@ -1,5 +1,8 @@
 """detect_anomalies names the layer, the pass and the step."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -66,3 +69,20 @@ def test_nan_in_the_data_and_in_the_parameters(rng):
     net.layers[0].biases[0] = np.inf
     with pytest.raises(FloatingPointError, match="its biases has 0 NaN and 1 infinite"):
         train(net, 0.1, 1, (x, y), detect_anomalies=True, verbose=False)
+
+
+def test_a_copy_made_meanwhile_is_a_net_of_its_own(rng):
+    """A copied layer whose forward is still that of the original would compute with its weights."""
+    data = rng.standard_normal((12, 4)), rng.integers(0, 2, 12)
+    net = Model([Linear(4, 3), ReLU(), Linear(3, 2)], SoftmaxCrossEntropy())
+    copies = []
+
+    class Copy(Callback):
+        def on_step_end(self, run):
+            copies.append((copy.deepcopy(run.model), run.model.predict(data[0])))
+            copies.append((pickle.loads(pickle.dumps(run.model)), copies[-1][1]))
+
+    train(net, 0.5, 3, data, callbacks=[Copy()], detect_anomalies=True, verbose=False)
+    assert len(copies) == 6
+    for twin, outputs in copies:
+        np.testing.assert_array_equal(twin.predict(data[0]), outputs)

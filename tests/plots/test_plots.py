@@ -7,6 +7,7 @@ pytest.importorskip("matplotlib")
 from matplotlib.figure import Figure
 
 from chainrule import History, Linear, plots
+from chainrule.training.profile import Profile, ProfileRow
 
 
 def history(epochs, accuracy=True):
@@ -131,6 +132,54 @@ def test_weights(rng, tmp_path):
         plots.weights(weights, (5, 5))
     with pytest.raises(ValueError, match="needs a matrix"):
         plots.weights(weights[0])
+
+
+def profile(layers, step=1e-3):
+    rows = [
+        ProfileRow("data", other=0.1 * step),
+        *(
+            ProfileRow(
+                f"{i}", f"Linear({i}, 2)", (i + 1) * step, 2 * step, 0.0, 4096 * i, 512, step
+            )
+            for i in range(layers)
+        ),
+    ]
+    total = sum(row.time for row in rows)
+    return Profile(tuple(rows), total, total, total, 20, 64, None, 1e-6)
+
+
+@pytest.mark.parametrize("step", [1e-6, 1e-3, 1.0])
+@pytest.mark.parametrize("layers", [0, 1, 6])
+def test_profile(layers, step, tmp_path):
+    made = profile(layers, step)
+    axes = plots.profile(made)
+    times, memory = axes.child_axes
+    names = [label.get_text() for label in times.get_yticklabels()]
+    assert names == [row.label for row in made.rows]
+    ends = {round(bar.get_x() + bar.get_width(), 6) for bar in times.patches}
+    per_second = 1e3 if "ms" in times.get_xlabel() else 1e6
+    for row in made.rows:
+        assert round(per_second * row.time, 6) in ends
+        assert per_second * row.time < 0.8 * times.get_xlim()[1]  # room for the figures
+    shares = [float(text.get_text().split(", ")[1].removesuffix(" %")) for text in times.texts]
+    assert sum(shares) == pytest.approx(100, abs=len(shares) / 2)
+    assert [text.get_text() for text in memory.texts] == [
+        f"{(4096 * i + 512) / 1024:.1f} KiB" for i in range(layers)
+    ]
+    legend = [text.get_text() for text in times.get_legend().get_texts()]
+    only_data = layers == 0
+    assert legend == (["neither"] if only_data else ["forward", "backward", "neither",
+                                                     "matrix products alone"])  # fmt: skip
+    assert drawn(axes, tmp_path) > 5000
+
+
+def test_a_profile_of_many_layers_shows_the_longest(tmp_path):
+    axes = plots.profile(profile(200))
+    names = [label.get_text() for label in axes.child_axes[0].get_yticklabels()]
+    assert names == [f"{i}: Linear({i}, 2)" for i in range(170, 200)]
+    assert axes.child_axes[0].get_title().endswith("the 30 longest parts")
+    assert axes.figure.get_size_inches()[1] < 12
+    assert drawn(axes, tmp_path) > 20_000
 
 
 def test_weights_of_a_layer():

@@ -42,11 +42,15 @@ def train(
     data: str = "digits",
     /,
     *,
-    hidden: str = "100",
+    model: str = "mlp",
+    hidden: str | None = None,
     epochs: Annotated[int | None, Parameter(converter=_whole)] = None,
     lr: float = 0.1,
     batch_size: Whole = 64,
     seed: Whole = 0,
+    profile: Annotated[bool, Parameter(negative=())] = False,
+    threads: str | None = None,
+    compiled: Annotated[bool, Parameter(negative=())] = False,
     out: Path | None = None,
 ) -> int:
     """Train a net, and leave a folder with the model, its history and pictures.
@@ -56,8 +60,11 @@ def train(
     data
         digits (8x8, inside the package), mnist, fashion-mnist, an .npz file with arrays x and y, or
         a folder with IDX files named as MNIST's.
+    model
+        mlp: linear layers with ReLU. lenet: two convolutions with pooling before them, for images.
     hidden
-        Units in the hidden layers, from the first on, as 100 or 300,100; 0 for no hidden layer.
+        Units in the hidden linear layers, from the first on, as 300,100; 0 for none. 100 if not
+        given, 128 after convolutions.
     epochs
         How many times to go through the data; 30 for digits, else 5.
     lr
@@ -66,12 +73,21 @@ def train(
         Samples in a mini-batch.
     seed
         Draws the first weights and the order of the samples.
+    profile
+        Also measure time and memory of each layer: a table, profile.png and profile.csv.
+    threads
+        How many threads the matrix products use: a number, or auto to find the fastest by timing.
+    compiled
+        Use compiled forms of a few methods; needs numba.
     out
         The folder to make; runs/DATA-001 or the next free number if not given.
     """
     from chainrule.cli.train import Settings, train_command
 
-    return train_command(Settings(data, hidden, epochs, lr, batch_size, seed, out))
+    settings = Settings(
+        data, model, hidden, epochs, lr, batch_size, seed, profile, threads, compiled, out
+    )
+    return train_command(settings)
 
 
 @app.command

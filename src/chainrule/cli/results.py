@@ -9,7 +9,7 @@ from pathlib import Path
 
 from chainrule.cli.errors import UsageError
 from chainrule.cli.prepare import DataSet, Preparation
-from chainrule.layers import Linear
+from chainrule.layers import Conv2d, Linear
 from chainrule.metrics import confusion_matrix
 from chainrule.model import Model
 from chainrule.training import History
@@ -23,6 +23,8 @@ MADE = {
     "confusion.png": "what was taken for what",
     "mistakes.png": "the worst mistakes, with true and predicted labels",
     "weights.png": "what the first layer looks for",
+    "profile.png": "time and memory of a step, layer by layer",
+    "profile.csv": "the same as numbers",
 }
 
 
@@ -69,7 +71,7 @@ def _numbered(stem: str) -> Path:
 
 
 def draw(folder: Path, model: Model, data: DataSet, history: History) -> list[str]:
-    """Draw the pictures that the data allow; return their names."""
+    """Draw the pictures that the data allow, and write the profile; return the files' names."""
     from chainrule import plots
 
     preparation = data.preparation
@@ -84,12 +86,14 @@ def draw(folder: Path, model: Model, data: DataSet, history: History) -> list[st
         pictures["mistakes.png"] = plots.mistakes(
             data.x_test, data.y_test, probabilities, preparation.names
         )
-    first = model.layers[0]
-    assert isinstance(first, Linear)
+    first = next(layer for layer in model.layers if isinstance(layer, Linear | Conv2d))
     pictures["weights.png"] = plots.weights(first, preparation.image_shape)
+    if history.profile is not None:
+        pictures["profile.png"] = plots.profile(history.profile)
+        history.profile.save_csv(folder / "profile.csv")
     for name, axes in pictures.items():
         axes.figure.savefig(folder / name)  # type: ignore[union-attr]  # the stubs allow a SubFigure
-    return list(pictures)
+    return [*pictures, *(["profile.csv"] if history.profile is not None else [])]
 
 
 def tell(folder: Path, made: list[str], preparation: Preparation, *, best: bool) -> None:

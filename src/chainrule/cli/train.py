@@ -5,20 +5,19 @@ import importlib.util
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
+from chainrule import compiled
+from chainrule.cli import nets
 from chainrule.cli.errors import UsageError, message
-from chainrule.cli.prepare import load_data
+from chainrule.cli.prepare import Preparation, load_data
 from chainrule.cli.results import draw, make_folder, tell
 from chainrule.data import Batches
-from chainrule.layer import Layer
-from chainrule.layers import Linear, ReLU
+from chainrule.layers import Linear
 from chainrule.loading import load
-from chainrule.losses import SoftmaxCrossEntropy
 from chainrule.model import Model
 from chainrule.optimizers import SGD
-from chainrule.training import History, KeepBest, Run, evaluate, train
+from chainrule.training import Callback, History, KeepBest, Run, Threads, evaluate, train
 
 __all__ = ["Settings", "train_command"]
 
@@ -28,11 +27,15 @@ class Settings:
     """The options of the command."""
 
     data: str
-    hidden: str
+    model: str
+    hidden: str | None
     epochs: int | None
     lr: float
     batch_size: int
     seed: int
+    profile: bool
+    threads: str | None
+    compiled: bool
     out: Path | None
 
 
@@ -46,9 +49,12 @@ class _Save(KeepBest):
         self.history = History()
         self.saved: int | None = None  # the epoch whose model is in the file
 
+    def on_train_begin(self, run: Run) -> None:
+        super().on_train_begin(run)
+        self.history = run.history  # where the profile will be, even if no epoch ends
+
     def on_epoch_end(self, run: Run) -> None:
         super().on_epoch_end(run)
-        self.history = run.history
         if self.epoch == run.epoch:
             run.model.save(self.model_path)
             self.saved = run.epoch
@@ -60,14 +66,14 @@ def train_command(settings: Settings) -> int:
     widths = _checked(settings)
     data = load_data(settings.data)
     preparation = data.preparation
-    n_in, classes = math.prod(preparation.sample_shape), len(preparation.names)
-    model = _net([n_in, *widths, classes], settings.seed)
+    build = {"mlp": nets.mlp, "lenet": nets.lenet}[settings.model]
+    model = build(preparation.sample_shape, widths, len(preparation.names), settings.seed)
     preparation.into(model)
     test = (preparation.rows(data.x_test), data.y_test)
     batches = Batches(preparation.rows(data.x), data.y, settings.batch_size, seed=settings.seed)
     save = _Save(make_folder(settings.out, preparation.data))
     print(
-        f"Training {n_in}-{'-'.join(map(str, [*widths, classes]))} on {preparation.data}: "
+        f"Training {_shape_of(model, preparation)} on {preparation.data}: "
         f"{len(data.x):,} samples, {len(data.x_test):,} held out, "
         f"{model.parameters.size:,} parameters.",
         flush=True,
@@ -97,18 +103,36 @@ def _train(
     try:
         train(
             model, settings.lr, epochs, batches,
-            optimizer=SGD(), validation_data=test, callbacks=[save],
+            optimizer=SGD(), validation_data=test, callbacks=[save, *_threads(settings)],
+            profile=settings.profile,
         )  # fmt: skip
     except KeyboardInterrupt as stop:
         if save.saved is None:
             print("Stopped before the first epoch ended: saving the net as it is.")
             model.save(save.model_path)
-            save.history = History()
+            save.history.rows.clear()
         else:
             print(f"Stopped: keeping the best model so far, of epoch {save.saved}.")
             save.history.save_csv(save.history_path)
+        if save.history.profile is not None:
+            print(save.history.profile)
         return stop
     return None
+
+
+def _shape_of(model: Model, preparation: Preparation) -> str:
+    """Return what the net is, in a few words: 784-100-10, or lenet with its widths."""
+    linear = [layer for layer in model.layers if isinstance(layer, Linear)]
+    widths = "-".join(str(n) for n in [linear[0].n_in, *(layer.n_out for layer in linear)])
+    if len(linear) == (len(model.layers) + 1) // 2:
+        return widths
+    return f"convolutions and {widths}"
+
+
+def _threads(settings: Settings) -> list[Callback]:
+    if settings.threads is None:
+        return []
+    return [Threads("auto" if settings.threads == "auto" else int(settings.threads))]
 
 
 @contextlib.contextmanager
@@ -145,20 +169,24 @@ def _checked(settings: Settings) -> list[int]:
         raise UsageError(f"--batch-size must be at least 1, got {settings.batch_size}.")
     if not 0 < settings.lr < math.inf:
         raise UsageError(f"--lr must be greater than 0, and finite, got {settings.lr}.")
+    if settings.model not in nets.NAMES:
+        raise UsageError(f"--model must be {' or '.join(nets.NAMES)}, got {settings.model!r}.")
     if settings.seed < 0:
         raise UsageError(f"--seed must be 0 or more, got {settings.seed}.")
+    threads = settings.threads or "auto"
+    if threads != "auto" and not (threads.isdecimal() and int(threads) > 0):
+        raise UsageError(f"--threads must be 1 or more, or auto, got {threads!r}.")
+    if settings.compiled:
+        try:
+            compiled.enable()
+        except ImportError as error:
+            raise UsageError("--compiled needs numba: pip install 'chainrule[compiled]'") from error
     if importlib.util.find_spec("matplotlib") is None:
         raise UsageError("the pictures need matplotlib: pip install 'chainrule[cli]'")
-    if settings.hidden.strip() == "0":
+    hidden = settings.hidden or ("100" if settings.model == "mlp" else "128")
+    if hidden.strip() == "0":
         return []
-    words = settings.hidden.split(",")
+    words = hidden.split(",")
     if not all(word.strip().isdecimal() and int(word) > 0 for word in words):
         raise UsageError(f"--hidden must be widths as 100 or 300,100, got {settings.hidden!r}.")
     return [int(word) for word in words]
-
-
-def _net(widths: list[int], seed: int) -> Model:
-    layers: list[Layer] = []
-    for n_in, n_out in pairwise(widths):
-        layers += [Linear(n_in, n_out), ReLU()]
-    return Model(layers[:-1], SoftmaxCrossEntropy(), seed=seed)  # no ReLU after the last

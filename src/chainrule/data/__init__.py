@@ -1,5 +1,7 @@
 """Data: files and formats, embedded and downloaded sets, mini-batches."""
 
+from chainrule.data.augment import Augment
+from chainrule.data.background import Augmented
 from chainrule.data.batches import Batches, one_hot, train_validation_split
 from chainrule.data.digits import load_digits
 from chainrule.data.idx import read_idx, write_idx
@@ -19,6 +21,8 @@ from chainrule.data.table import Table, load_npz, read_npz
 __all__ = [
     "FASHION_MNIST",
     "MNIST",
+    "Augment",
+    "Augmented",
     "Batches",
     "MiniBatches",
     "Source",

@@ -1,9 +1,11 @@
 """MNIST and Fashion-MNIST: from a folder, from the cache, or downloaded into it."""
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 
@@ -218,8 +220,10 @@ def download(source: Source, cache: str | os.PathLike[str] | None = None) -> Pat
     return folder
 
 
-class MiniBatches(list[tuple[Array, Array]]):
-    """A list of mini-batches (inputs, targets), which can be dealt anew.
+class MiniBatches(Sequence[tuple[Array, Array]]):
+    """A sequence of mini-batches (inputs, targets), which can be dealt anew.
+
+    The data set stays where it is: a mini-batch is gathered when it is asked for.
 
     Parameters
     ----------
@@ -234,6 +238,8 @@ class MiniBatches(list[tuple[Array, Array]]):
     --------
     >>> import numpy as np
     >>> data = MiniBatches(np.arange(4.0), np.arange(4), batch_size=2)
+    >>> data[1]
+    (array([2., 3.]), array([2, 3]))
     >>> data.shuffle()
     >>> len(data), sorted(x for inputs, _ in data for x in inputs.tolist())
     (2, [0.0, 1.0, 2.0, 3.0])
@@ -247,21 +253,27 @@ class MiniBatches(list[tuple[Array, Array]]):
         self._inputs, self._targets = inputs, targets
         self._batch_size = batch_size
         self._rng = np.random.default_rng(seed)
-        super().__init__()
-        self._deal()
+        self._order: Array | None = None  # as the samples came
 
     def shuffle(self) -> None:
         """Deal all samples into new mini-batches."""
-        order = self._rng.permutation(len(self._inputs))
-        self._inputs, self._targets = self._inputs[order], self._targets[order]
-        self._deal()
+        self._order = self._rng.permutation(len(self._inputs))
 
-    def _deal(self) -> None:
-        size = self._batch_size
-        self[:] = [
-            (self._inputs[i : i + size], self._targets[i : i + size])
-            for i in range(0, len(self._inputs), size)
-        ]
+    def __len__(self) -> int:
+        return math.ceil(len(self._inputs) / self._batch_size)
+
+    @overload
+    def __getitem__(self, i: int) -> tuple[Array, Array]: ...
+    @overload
+    def __getitem__(self, i: slice) -> list[tuple[Array, Array]]: ...
+    def __getitem__(self, i: int | slice) -> tuple[Array, Array] | list[tuple[Array, Array]]:
+        if isinstance(i, slice):
+            return [self[j] for j in range(*i.indices(len(self)))]
+        start = range(0, len(self._inputs), self._batch_size)[i]
+        samples: slice | Array = slice(start, start + self._batch_size)
+        if self._order is not None:
+            samples = self._order[samples]
+        return self._inputs[samples], self._targets[samples]
 
 
 def load_minibatches(
@@ -272,7 +284,7 @@ def load_minibatches(
     shuffle: bool = True,
     seed: int = 0,
 ) -> MiniBatches:
-    """Return MNIST as the article prepares it: a list of mini-batches (inputs, targets).
+    """Return MNIST as the article prepares it: mini-batches (inputs, targets).
 
     Inputs are rows of 784 pixels, scaled to 0..1 and normalised by the mean 0.1307 and the
     deviation 0.3081; targets are one-hot rows of 10. Both are float32. ``data.shuffle()`` deals

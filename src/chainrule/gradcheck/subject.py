@@ -133,6 +133,11 @@ class Subject:
         for _, part in _parts(thing):
             if isinstance(part, Layer):
                 part.takes_any_shape = True
+        # A thing set to inference is checked as it behaves there, which needs a way back too.
+        if isinstance(thing, Model):
+            thing._set_modes(training=thing.training, keeping=True)
+        elif isinstance(thing, (Layer, Loss)):
+            thing.set_modes(training=thing.training, keeping=True)
         self._generators = [(g, copy.deepcopy(_state(g))) for g in _generators(thing)]
 
     def fresh(self) -> None:
@@ -230,6 +235,9 @@ class Subject:
         return Analytic(output, gradients)
 
     def _input_gradient(self, x: Array, returned: Any) -> Any:
+        if isinstance(self.thing, Model):
+            # Not input_gradient(): that is of inference, the outputs may be of training.
+            return _copied(self.thing._net.backward(self.thing.cost.backward()))
         if self.kind == "model" and hasattr(self.thing, "input_gradient"):
             return self.thing.input_gradient(x, np.array(self.y))
         return _copied(returned)

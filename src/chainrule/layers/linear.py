@@ -119,7 +119,7 @@ class Linear(Layer):
         y = self.buffer("y", (*x.shape[:-1], self.n_out))
         np.matmul(x, self.weights, out=y)
         if self.bias:
-            y += self.biases
+            self.add_to_rows(y, self.biases)
         return y
 
     def backward(self, grad: Array) -> Array:
@@ -132,9 +132,12 @@ class Linear(Layer):
         """Store ``grad_w`` and ``grad_b``."""
         x_rows = self.x.reshape(-1, self.n_in)
         grad_rows = grad.reshape(-1, self.n_out)
-        np.matmul(x_rows.T, grad_rows, out=self.grad_w)
+        if len(grad_rows) == 1:  # the same outer product, which matmul is slow at
+            np.multiply(x_rows.T, grad_rows, out=self.grad_w)
+        else:
+            np.matmul(x_rows.T, grad_rows, out=self.grad_w)
         if self.bias:
-            np.sum(grad_rows, axis=0, out=self.grad_b)
+            self.sum_rows(grad_rows, out=self.grad_b)
 
     def _wrong_shape(self, x: Array) -> str:
         message = f"{self!r}: the last axis of the input must be {self.n_in}, got shape {x.shape}."

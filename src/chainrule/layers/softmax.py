@@ -3,6 +3,7 @@
 import numpy as np
 
 from chainrule.layer import Array, Layer
+from chainrule.layers.rows import row_max, row_sum
 
 __all__ = ["LogSoftmax", "Softmax"]
 
@@ -44,9 +45,9 @@ class Softmax(Layer):
         """Return the probabilities; each row sums to 1."""
         x = self.floats(x)
         y = self.buffer_like("y", x)
-        np.subtract(x, x.max(axis=-1, keepdims=True), out=y)
+        np.subtract(x, row_max(x), out=y)
         np.exp(y, out=y)
-        y /= y.sum(axis=-1, keepdims=True)
+        y /= row_sum(y)
         self.y = y
         return y
 
@@ -84,8 +85,8 @@ class LogSoftmax(Layer):
         """Return the log-probabilities."""
         x = self.floats(x)
         y = self.buffer_like("y", x)
-        np.subtract(x, x.max(axis=-1, keepdims=True), out=y)
-        y -= np.log(np.exp(y).sum(axis=-1, keepdims=True))
+        np.subtract(x, row_max(x), out=y)
+        y -= np.log(row_sum(np.exp(y)))
         self.y = y
         return y
 
@@ -93,5 +94,5 @@ class LogSoftmax(Layer):
         """Return ``g - exp(y) sum(g)``."""
         grad_x = self.buffer_like("grad_x", self.y)
         np.exp(self.y, out=grad_x)
-        grad_x *= grad.sum(axis=-1, keepdims=True)
+        grad_x *= row_sum(grad)
         return np.subtract(grad, grad_x, out=grad_x)

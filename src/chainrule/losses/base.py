@@ -62,10 +62,11 @@ class Loss(Function):
         points = self.points(outputs, targets)
         weights = self._weights(points, targets, sample_weights)
         per_sample = points.reshape(len(points), -1)
+        losses: Array
         if weights is None:
             self.share = 1 / points.size
             self.sample_totals = None
-            losses: Array = per_sample.mean(axis=1)
+            losses = points if points.ndim == 1 else per_sample.mean(axis=1)
         else:
             self.share = np.divide(weights, weights.sum())
             rows = weights.reshape(len(points), -1)

@@ -1,5 +1,6 @@
 """Losses that take classes: cross-entropy on probabilities, on logits, and on yes or no."""
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from chainrule.layer import Array
 from chainrule.layers.activation import sigmoid
+from chainrule.layers.rows import row_max, row_sum
 from chainrule.losses.base import Loss, values_like
 
 __all__ = ["BinaryCrossEntropy", "CrossEntropy", "SoftmaxCrossEntropy"]
@@ -69,14 +71,13 @@ class _ClassLoss(Loss):
 
     def _one_hot(self, labels: Array, outputs: Array) -> Array:
         classes = outputs.shape[-1]
-        if labels.min() < 0 or labels.max() >= classes:
+        rows = self.buffer_like("one_hot", outputs)
+        np.equal(labels[..., None], np.arange(classes), out=rows)
+        if np.count_nonzero(rows) != labels.size:
             raise ValueError(
                 f"{type(self).__name__}: the class indices must be 0 to {classes - 1}, got "
                 f"{labels.min()} to {labels.max()}. Is the last layer as wide as there are classes?"
             )
-        rows = self.buffer_like("one_hot", outputs)
-        rows.fill(0)
-        np.put_along_axis(rows, labels[..., None].astype(np.intp), 1, axis=-1)
         return rows
 
     def _checked_rows(self, rows: Array) -> Array:
@@ -193,20 +194,20 @@ class SoftmaxCrossEntropy(_ClassLoss):
     def points(self, outputs: Array, targets: Array) -> Array:
         """Return the cross-entropy of each row with the softmax of its logits."""
         self.targets = targets = self.smooth(targets)
+        # Taking the greatest logit off each row changes no loss, and no exponential overflows.
         shifted = self.buffer_like("shifted", outputs)
-        np.subtract(outputs, outputs.max(axis=-1, keepdims=True), out=shifted)
+        np.subtract(outputs, row_max(outputs), out=shifted)
         self.softmax = softmax = np.exp(shifted, out=self.buffer_like("softmax", outputs))
-        total = softmax.sum(axis=-1, keepdims=True)
+        total = row_sum(softmax)
         softmax /= total
-        # log p = shifted - log(total), and each row of t sums to 1
-        shifted -= np.log(total)
+        log_total: Array = np.log(total)[..., 0]
         with np.errstate(invalid="ignore"):
-            losses: Array = -np.vecdot(targets, shifted)
-        if np.isnan(losses).any():
+            losses: Array = log_total - np.vecdot(targets, shifted)
+        if not math.isfinite(losses.sum()):
             # A logit of minus infinity leaves its class out, but 0 times infinity is no number.
             terms = np.zeros_like(shifted)
             np.multiply(targets, shifted, out=terms, where=targets != 0)
-            losses = -terms.sum(axis=-1)
+            losses = log_total - terms.sum(axis=-1)
         return losses
 
     def point_gradients(self) -> Array:
@@ -215,8 +216,8 @@ class SoftmaxCrossEntropy(_ClassLoss):
 
     def probabilities(self, outputs: Array) -> Array:
         """Return the softmax of the logits."""
-        exponentials = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
-        probabilities: Array = exponentials / exponentials.sum(axis=-1, keepdims=True)
+        exponentials = np.exp(outputs - row_max(outputs))
+        probabilities: Array = exponentials / row_sum(exponentials)
         return probabilities
 
 

@@ -7,6 +7,7 @@ is left alone.
 
 from chainrule.plots.classification import confusion, mistakes
 from chainrule.plots.curves import curves
+from chainrule.plots.profile import profile
 from chainrule.plots.weights import weights
 
-__all__ = ["confusion", "curves", "mistakes", "weights"]
+__all__ = ["confusion", "curves", "mistakes", "profile", "weights"]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chainrule.layer import Array
-from chainrule.layers import Linear
+from chainrule.layers import Conv2d, Linear
 from chainrule.plots.figure import own_axes, tiles
 
 if TYPE_CHECKING:
@@ -15,18 +15,19 @@ __all__ = ["weights"]
 
 
 def weights(
-    weights: Array | Linear,
+    weights: Array | Linear | Conv2d,
     image_shape: tuple[int, int] | None = None,
     *,
     most: int = 100,
     ax: "Axes | None" = None,
 ) -> "Axes":
-    """Draw the weights of a linear layer: an image for each unit, or one heat map of them all.
+    """Draw the weights of a layer: an image for each unit or kernel, or one heat map of them all.
 
     Parameters
     ----------
-    weights : array, shape (n_in, n_out), or Linear
-        The weights, or the layer that has them.
+    weights : array, shape (n_in, n_out), or Linear, or Conv2d
+        The weights, or the layer that has them. Of a convolution, each kernel is an image, for each
+        channel that it looks at.
     image_shape : pair of int, optional
         Height and width of the input, if it is an image.
     most : int
@@ -45,6 +46,11 @@ def weights(
     >>> plots.weights(Linear(4, 3), (2, 2)).get_title().splitlines()[0]
     'Weights of the first layer: 3 units, each on its own scale'
     """
+    kind = "units"
+    if isinstance(weights, Conv2d):
+        kernels = weights.weights
+        image_shape = (kernels.shape[0], kernels.shape[1])
+        weights, kind = kernels.reshape(image_shape[0] * image_shape[1], -1), "kernels"
     matrix = np.asarray(weights.weights if isinstance(weights, Linear) else weights)
     if matrix.ndim != 2 or not matrix.size:
         raise ValueError(f"weights: needs a matrix (n_in, n_out), got shape {matrix.shape}.")
@@ -59,8 +65,8 @@ def weights(
     ax = own_axes(ax, max(5.0, 0.75 * columns), 0.9 + 0.75 * rows)
     some = "" if len(order) == n_out else f", the {len(order)} strongest"
     ax.set_title(
-        f"Weights of the first layer: {n_out} units{some}, each on its own scale\n"
-        "red pixels raise a unit's output, blue ones lower it",
+        f"Weights of the first layer: {n_out} {kind}{some}, each on its own scale\n"
+        f"red pixels raise a {kind[:-1]}'s output, blue ones lower it",
         fontsize=11,
     )
     for cell, unit in zip(tiles(ax, len(order), columns), order, strict=True):

@@ -8,6 +8,7 @@ import numpy as np
 
 from chainrule.layer import Array, Layer
 from chainrule.model import Model
+from chainrule.training.standin import StandIn
 
 __all__ = ["Watch", "statistics"]
 
@@ -31,16 +32,16 @@ class Watch:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self._wrapped: list[tuple[Any, str]] = []
+        self._stand_ins: list[StandIn] = []
 
     def __enter__(self) -> None:
         model = self.place.model
         for path, layer in named_leaves(model):
-            self._wrap(layer, "forward", path)
-            self._wrap(layer, "backward", path)
-            self._wrap(layer, "backward_parameters", path)
-        self._wrap(model.cost, "forward", "the loss")
-        self._wrap(model.cost, "backward", "the loss")
+            self._watch(layer, "forward", path)
+            self._watch(layer, "backward", path)
+            self._watch(layer, "backward_parameters", path)
+        self._watch(model.cost, "forward", "the loss")
+        self._watch(model.cost, "backward", "the loss")
 
     def __exit__(
         self,
@@ -48,30 +49,30 @@ class Watch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for thing, method in self._wrapped:
-            del thing.__dict__[method]  # the class's own method shows again
-        self._wrapped.clear()
+        while self._stand_ins:
+            self._stand_ins.pop().leave()
 
-    def _wrap(self, thing: Any, method: str, path: str) -> None:
-        original: Callable[..., Any] = getattr(thing, method)
+    def _watch(self, thing: Any, method: str, path: str) -> None:
         which = "forward" if method == "forward" else "backward"
 
-        def watched(*arguments: Any) -> Any:
-            for name, array in _named_arguments(which, arguments):
-                self._look(thing, path, which, name, array)
-            if which == "forward" and isinstance(thing, Layer):
-                for name in thing.parameter_shapes():
-                    self._look(thing, path, which, f"its {name}", getattr(thing, name))
-            result = original(*arguments)
-            self._look(thing, path, which, "what it returned", result)
-            if which == "backward" and isinstance(thing, Layer):
-                for name in thing.parameter_shapes():
-                    gradient = thing.parameters[name]
-                    self._look(thing, path, which, f"its {gradient}", getattr(thing, gradient))
-            return result
+        def around(original: Callable[..., Any]) -> Callable[..., Any]:
+            def watched(*arguments: Any) -> Any:
+                for name, array in _named_arguments(which, arguments):
+                    self._look(thing, path, which, name, array)
+                if which == "forward" and isinstance(thing, Layer):
+                    for name in thing.parameter_shapes():
+                        self._look(thing, path, which, f"its {name}", getattr(thing, name))
+                result = original(*arguments)
+                self._look(thing, path, which, "what it returned", result)
+                if which == "backward" and isinstance(thing, Layer):
+                    for name in thing.parameter_shapes():
+                        gradient = thing.parameters[name]
+                        self._look(thing, path, which, f"its {gradient}", getattr(thing, gradient))
+                return result
 
-        thing.__dict__[method] = watched
-        self._wrapped.append((thing, method))
+            return watched
+
+        self._stand_ins.append(StandIn(thing, method, around))
 
     def _look(self, thing: Any, path: str, which: str, what: str, array: Any) -> None:
         if not isinstance(array, np.ndarray) or array.dtype.kind != "f":

@@ -47,6 +47,8 @@ class Callback:
 class KeepBest(Callback):
     """Keep the parameters of the best epoch, and give them back to the model at the end.
 
+    What layers keep besides, as running statistics, goes with them.
+
     Parameters
     ----------
     monitor : str
@@ -71,6 +73,7 @@ class KeepBest(Callback):
         self.best: float | None = None
         self.epoch: int | None = None
         self._parameters: Array | None = None
+        self._state: list[Array] = []
 
     @property
     def greater_is_better(self) -> bool:
@@ -92,8 +95,11 @@ class KeepBest(Callback):
         if better:
             self.best, self.epoch = value, run.epoch
             self._parameters = run.model.parameters.copy()
+            self._state = [array.copy() for _, array in run.model.named_state()]
 
     def on_train_end(self, run: "Run") -> None:
         """Give the best parameters back to the model."""
         if self._parameters is not None:
             run.model.parameters = self._parameters
+            for (_, array), best in zip(run.model.named_state(), self._state, strict=True):
+                array[...] = best

@@ -1,8 +1,12 @@
 """What was measured, epoch by epoch."""
 
 import os
+from typing import TYPE_CHECKING
 
 from chainrule.storage import write_atomically
+
+if TYPE_CHECKING:
+    from chainrule.training.profile import Profile
 
 __all__ = ["History"]
 
@@ -16,6 +20,8 @@ class History:
     ----------
     rows : list of dict
         The rows: ``epoch`` from 1, ``loss``, and whatever else was measured.
+    profile : Profile or None
+        Time and memory of a step, layer by layer, after ``train(..., profile=True)``.
 
     Examples
     --------
@@ -28,6 +34,7 @@ class History:
 
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
+        self.profile: Profile | None = None
 
     def append(self, row: dict[str, float]) -> None:
         """Add a row."""

@@ -71,6 +71,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     shuffle: bool = True,
     detect_anomalies: bool = False,
+    profile: bool = False,
     verbose: bool = True,
 ) -> History:
     """Train a model: for each mini-batch forward, loss, backward, and a step of the optimiser.
@@ -98,14 +99,18 @@ def train(
     detect_anomalies : bool
         Whether to look at every array for NaN and infinity, and stop at the first: the error names
         the layer, the pass and the step. It costs time.
+    profile : bool
+        Whether to measure time and memory of each layer, forward and backward, of the loss and of
+        what is round them: see ``history.profile``. Training is then slower by a tenth or two.
     verbose : bool
-        Whether to print a line an epoch, and a progress bar on a terminal.
+        Whether to print a line an epoch, and a progress bar on a terminal; the profile at the end.
 
     Returns
     -------
     History
         A row an epoch: ``epoch``, ``loss`` (the mean over the epoch's samples as they came), and
-        with validation data ``validation_loss`` and perhaps ``validation_accuracy``.
+        with validation data ``validation_loss`` and perhaps ``validation_accuracy``. With
+        ``profile`` the figures are in ``history.profile``; ``print`` shows them as a table.
 
     Raises
     ------
@@ -143,6 +148,10 @@ def train(
     )
     show = verbose and terminal_can_show_progress()
     callbacks = [*callbacks, Progress()] if show else list(callbacks)
+    if profile:
+        from chainrule.training.profiling import Profiler
+
+        callbacks.append(Profiler())  # last, so that a step has the other callbacks in it
     was_training = model.training
     watch: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     if detect_anomalies:
@@ -163,6 +172,8 @@ def train(
                 _epoch(run, batches, validation_data, callbacks)
             if verbose and not show:
                 print(run.epoch_line(), flush=True)
+    if verbose and run.history.profile is not None:
+        print(run.history.profile)
     return run.history
 
 

@@ -1,0 +1,111 @@
+"""How many threads the matrix products of a training use."""
+
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from chainrule.training.callbacks import Callback
+
+if TYPE_CHECKING:
+    from chainrule.training.loop import Run
+
+__all__ = ["Threads"]
+
+TRIAL = 8  # steps with one count before the next has its turn; the first of them is not timed
+ROUNDS = 3
+AGAIN = 5_000  # steps until the counts are tried anew: the machine may be busier by then
+
+
+class Threads(Callback):
+    """Set the number of threads of the matrix products while training.
+
+    On a machine with free cores more threads help from small products on; on a busy one they wait
+    for each other, and a step can take twice as long. ``"auto"`` does not guess: it times real
+    steps with 1, 2, 4, … threads, goes on with the fastest, and tries again now and then.
+
+    A product's last bits depend on the number of threads. So a run with ``"auto"`` cannot be
+    repeated to the bit; one with a number can.
+
+    Parameters
+    ----------
+    count : int or "auto"
+        How many threads. The number as it was comes back when the training ends.
+
+    Attributes
+    ----------
+    chosen : int
+        The number that is being used.
+
+    Raises
+    ------
+    ImportError
+        If threadpoolctl is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from chainrule import Linear, MeanSquaredError, Model, Threads, train
+    >>> net = Model([Linear(3, 1)], MeanSquaredError())
+    >>> data = np.ones((8, 3)), np.ones((8, 1))
+    >>> history = train(net, 0.1, 2, data, callbacks=[Threads(1)], verbose=False)
+    """
+
+    def __init__(self, count: int | Literal["auto"] = "auto") -> None:
+        if count != "auto" and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+            raise ValueError(f'Threads: count must be 1 or more, or "auto", got {count!r}.')
+        try:
+            import threadpoolctl
+        except ImportError as error:
+            raise ImportError(
+                "Threads needs threadpoolctl: pip install 'chainrule[threads]'"
+            ) from error
+        self.count = count
+        self.chosen = 0
+        self._libraries = threadpoolctl.ThreadpoolController().select(user_api="blas")
+        self._before: list[int] = []
+        self._trials: Iterator[int] = iter(())
+
+    def on_train_begin(self, run: "Run") -> None:
+        """Remember the number of threads, and set the wanted one."""
+        self._before = [library.num_threads for library in self._libraries.lib_controllers]
+        if self.count != "auto":
+            self._use(self.count)
+        elif self._before:
+            most = max(self._before)
+            self._trials = self._tried(most)
+            self._use(next(self._trials, most))
+
+    def on_step_end(self, run: "Run") -> None:
+        """Go on to the number that is to be used for the next step."""
+        count = next(self._trials, self.chosen)
+        if count != self.chosen:
+            self._use(count)
+
+    def on_train_end(self, run: "Run") -> None:
+        """Set the number of threads as it was."""
+        for library, count in zip(self._libraries.lib_controllers, self._before, strict=True):
+            library.set_num_threads(count)
+
+    def _use(self, count: int) -> None:
+        self.chosen = count
+        for library in self._libraries.lib_controllers:
+            library.set_num_threads(count)
+
+    def _tried(self, most: int) -> Iterator[int]:
+        """Yield the count for each step: all in turn, then the one whose steps were fastest."""
+        counts = [*(2**i for i in range(most.bit_length()) if 2**i < most), most]
+        while len(counts) > 1:
+            times: dict[int, list[float]] = {count: [] for count in counts}
+            for count in counts * ROUNDS:
+                yield count
+                clock = [time.perf_counter()]  # after the first step with this count
+                for _ in range(TRIAL - 1):
+                    yield count
+                    clock.append(time.perf_counter())
+                times[count] += [end - start for start, end in pairwise(clock)]
+            fastest = min(counts, key=lambda count: float(np.median(times[count])))
+            for _ in range(AGAIN):
+                yield fastest

@@ -1,0 +1,76 @@
+"""The benchmarks refuse sides that compute something else, and reckon right."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+pytestmark = pytest.mark.skipif(
+    not (ROOT / "benchmarks").exists(), reason="benchmarks/ is not in this copy"
+)
+
+
+@pytest.fixture(autouse=True)
+def _benchmarks_on_the_path(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    # The processes that it starts look there too.
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    yield
+    for name in [n for n in sys.modules if n.split(".")[0] == "benchmarks"]:
+        del sys.modules[name]
+
+
+def small(**options):
+    from benchmarks.tasks import Task
+
+    return Task("small", "train", (784, 8, 10), 16, samples=64, **options)
+
+
+def test_two_sides_that_agree_are_timed():
+    from benchmarks.harness import compare
+
+    sides = ("matrix products alone", "chainrule", "scikit-learn", "the article")
+    result = compare(small(sides=sides), 1, rounds=3)
+    assert result.left_out == {}
+    assert set(result.times) == set(sides)
+    assert all(len(times) == 3 and min(times) > 0 for times in result.times.values())
+
+
+def test_a_side_that_is_not_installed_is_left_out_with_the_reason():
+    from benchmarks.harness import compare
+
+    result = compare(small(sides=("chainrule", "no such side")), 1, rounds=1)
+    assert set(result.times) == {"chainrule"}
+    assert "no such side" in result.left_out["no such side"]
+
+
+def test_losses_must_agree():
+    from benchmarks.harness import agree
+
+    assert agree([2.3, 2.0], [2.3001, 2.0001])
+    assert not agree([2.3, 2.0], [2.3, 1.9])
+    assert not agree([2.3, 2.0], [2.3])
+    assert not agree([2.3, 2.0], [2.3, float("nan")])
+
+
+def test_ratios_and_goals():
+    from benchmarks.harness import FLOOR, Result
+    from benchmarks.report import table, verdict
+
+    task = small(sides=(FLOOR, "chainrule", "PyTorch"), goals={FLOOR: 1 / 1.2, "PyTorch": 1.8})
+    times = {FLOOR: [1e-6] * 3, "chainrule": [1.1e-6, 9.0, 1.1e-6], "PyTorch": [2.2e-6] * 3}
+    result = Result("small", 1, times, {"JAX, scan": "jax is not installed"})
+    assert result.speed("PyTorch") == pytest.approx(2)
+    assert verdict(task, result, "PyTorch") == "≥ 1.8 ×: met"
+    assert verdict(task, result, FLOOR) == "≤ 1.20 ×: met"
+    slower = Result("small", 1, {**times, "chainrule": [1.3e-6] * 3})
+    assert verdict(task, slower, "PyTorch") == "≥ 1.8 ×: not met"
+    assert verdict(task, slower, FLOOR) == "≤ 1.20 ×: not met"
+    slower.times["chainrule, compiled"] = [1.0e-6] * 3
+    assert verdict(task, slower, FLOOR) == "≤ 1.20 ×: met when compiled"
+    text = table([task], [result])
+    assert "| small | 1 | PyTorch | 2.2 (2.2–2.2) | 2.00 × as fast |" in text
+    assert "1.10 × its time" in text
+    assert "left out: jax is not installed" in text

@@ -1,0 +1,191 @@
+"""The fast forms give what the plain forms give."""
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+import chainrule.compiled
+import chainrule.optimizers
+from cases import LAYERS, LOSSES, drawn, layer_input
+from chainrule.layers.rows import row_max, row_sum
+
+OPTIMIZERS = [
+    lambda: cr.SGD(0.05),
+    lambda: cr.SGD(0.05, 0.9),
+    lambda: cr.SGD(0.05, 0.9, nesterov=True),
+    lambda: cr.SGD(0.05, 0.9, dampening=0.5, weight_decay=0.01),
+    lambda: cr.Adam(0.05),
+    lambda: cr.Adam(0.05, weight_decay=0.01),
+    lambda: cr.AdamW(0.05),
+]
+every_optimizer = pytest.mark.parametrize("make", OPTIMIZERS, ids=lambda make: repr(make()))
+both_types = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+@pytest.fixture
+def compiled():
+    pytest.importorskip("numba", reason="numba is not installed: pip install 'chainrule[compiled]'")
+    chainrule.compiled.enable()
+    yield
+    chainrule.compiled.disable()
+
+
+def passes(case, dtype, *, buffered):
+    """Return everything that a layer computes over mini-batches of several sizes."""
+    rng = np.random.default_rng(3)
+    layer = drawn(case, dtype)
+    if buffered:
+        for part in layer.walk():
+            part._buffers = {}  # as a model does
+    results = []
+    for shape in [*case.shapes, *case.shapes]:
+        x = layer_input(case, shape, rng)
+        x = x.astype(dtype) if x.dtype.kind == "f" else x
+        y = layer.forward(x)
+        results.append(y.copy())
+        upstream = rng.standard_normal(y.shape).astype(dtype)
+        if case.input_gradient:
+            results.append(np.array(layer.backward(upstream)))
+        else:
+            layer.backward_parameters(upstream)
+        results += [
+            getattr(part, part.parameters[name]).copy()
+            for part in layer.walk()
+            for name in part.parameter_shapes()
+        ]
+    return results
+
+
+@both_types
+@pytest.mark.parametrize("case", LAYERS, ids=lambda case: case.name)
+def test_reused_buffers_change_no_bit(case, dtype):
+    plain, buffered = (passes(case, dtype, buffered=b) for b in (False, True))
+    for a, b in zip(plain, buffered, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 64])
+def test_linear_is_its_formula_to_the_bit(samples, rng):
+    layer = drawn(next(case for case in LAYERS if case.name == "Linear"), np.float32)
+    x = rng.standard_normal((samples, 5), dtype=np.float32)
+    g = rng.standard_normal((samples, 4), dtype=np.float32)
+    np.testing.assert_array_equal(layer.forward(x), x @ layer.weights + layer.biases)
+    np.testing.assert_array_equal(layer.backward(g), g @ layer.weights.T)
+    np.testing.assert_array_equal(layer.grad_w, x.T @ g)
+    # The product with ones adds in another order than sum: the last bit may differ.
+    np.testing.assert_allclose(layer.grad_b, g.sum(axis=0), atol=1e-7 * np.abs(g).sum(axis=0).max())
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 10), (64, 10), (2, 3, 7), (5, 1000)])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_rows(shape, dtype, rng):
+    x = rng.standard_normal(shape).astype(dtype)
+    np.testing.assert_array_equal(row_max(x), x.max(axis=-1, keepdims=True))
+    total = np.abs(x).sum(axis=-1, dtype=np.float64).max()
+    exact = x.sum(axis=-1, keepdims=True, dtype=np.float64)
+    np.testing.assert_allclose(row_sum(x), exact, atol=4 * np.finfo(dtype).eps * total)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_the_greatest_of_a_row_with_a_strange_value(value):
+    x = np.array([[1.0, value, 2.0], [3.0, 4.0, 5.0], [value, value, value]])
+    np.testing.assert_array_equal(row_max(x), x.max(axis=-1, keepdims=True))
+
+
+def walked(make, dtype, size=1000, steps=5):
+    rng = np.random.default_rng(2)
+    w = rng.standard_normal(size).astype(dtype)
+    optimizer = make()
+    for _ in range(steps):
+        optimizer.step(w, rng.standard_normal(size).astype(dtype))
+    return w
+
+
+@every_optimizer
+@both_types
+def test_blocks_change_no_bit(make, dtype, monkeypatch):
+    whole = walked(make, dtype)
+    monkeypatch.setattr(chainrule.optimizers, "BLOCK", 64)
+    np.testing.assert_array_equal(walked(make, dtype), whole)
+
+
+@every_optimizer
+@both_types
+def test_compiled_optimizers_change_no_bit(make, dtype, request):
+    numpy = walked(make, dtype)
+    request.getfixturevalue("compiled")
+    np.testing.assert_array_equal(walked(make, dtype), numpy)
+
+
+@both_types
+@pytest.mark.parametrize("case", LAYERS, ids=lambda case: case.name)
+def test_compiled_layers(case, dtype, request):
+    numpy = passes(case, dtype, buffered=True)
+    request.getfixturevalue("compiled")
+    # The biases' gradient is a sum in another order.
+    for a, b in zip(numpy, passes(case, dtype, buffered=True), strict=True):
+        scale = max(1.0, np.abs(a).max())
+        np.testing.assert_allclose(b, a, rtol=0, atol=8 * np.finfo(dtype).eps * scale)
+
+
+@both_types
+@pytest.mark.parametrize("case", LOSSES, ids=lambda case: case.name)
+def test_compiled_losses(case, dtype, request):
+    def values():
+        rng = np.random.default_rng(4)
+        loss, outputs, targets = case.build(), case.outputs(rng).astype(dtype), case.targets(rng)
+        weights = None if case.weights is None else case.weights(rng)
+        return loss.forward(outputs, targets, weights), loss.backward()
+
+    numpy = values()
+    request.getfixturevalue("compiled")
+    # Another exponential, and a sum in another order.
+    for a, b in zip(numpy, values(), strict=True):
+        np.testing.assert_allclose(b, a, rtol=8 * np.finfo(dtype).eps, atol=np.finfo(dtype).eps)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_compiled_forms_take_what_numpys_take(rng):
+    """Odd layouts, types and values go the way that they went."""
+    relu, loss = cr.ReLU(), cr.SoftmaxCrossEntropy()
+    strange = np.array([np.nan, np.inf, -np.inf, -0.0, 1.0], np.float32)
+    np.testing.assert_array_equal(relu.forward(strange), [np.nan, np.inf, 0, 0, 1])
+    x = rng.standard_normal((6, 8))[::2, ::2]
+    np.testing.assert_array_equal(relu.forward(x), np.maximum(x, 0))
+    np.testing.assert_array_equal(relu.backward(x), x * (x > 0))
+    assert relu.forward(np.array([[-1, 2]], np.int8)).dtype.kind in "if"
+    z = np.array([[0.0, -np.inf, 1.0]])
+    assert np.isfinite(loss.forward(z, [2])).all()
+    assert loss.forward(z, [1])[0] == np.inf
+    assert loss.forward(x.T, [0, 1, 2, 0]).shape == (4,)
+    half = np.ones(3, np.float16)
+    cr.SGD(0.5).step(half, half.copy())
+    np.testing.assert_array_equal(half, 0.5)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_a_class_of_ones_own_keeps_its_methods():
+    class Doubled(cr.SoftmaxCrossEntropy):
+        def points(self, outputs, targets):
+            return 2 * super().points(outputs, targets)
+
+    z, y = np.array([[1.0, 2.0]]), np.array([0])
+    assert Doubled().forward(z, y) == pytest.approx(2 * cr.SoftmaxCrossEntropy().forward(z, y))
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("labels", [[0, 3], [-1, 0]])
+def test_compiled_losses_refuse_a_wrong_class(labels):
+    with pytest.raises(ValueError, match="must be 0 to 2"):
+        cr.SoftmaxCrossEntropy().forward(np.zeros((2, 3)), np.array(labels))
+
+
+def test_compiled_forms_go_in_and_out_of_place(request):
+    before = cr.ReLU.forward
+    request.getfixturevalue("compiled")
+    assert chainrule.compiled.enabled()
+    assert cr.ReLU.forward is not before
+    chainrule.compiled.enable()  # twice is once
+    chainrule.compiled.disable()
+    assert not chainrule.compiled.enabled()
+    assert cr.ReLU.forward is before
