@@ -5,8 +5,8 @@
 The text is yours: any plain file with a name, a word or a sentence a line. A list of a few thousand
 names takes minutes; what the net invents is printed beside the loss as it learns. It sees a line as
 numbers, one a character, and learns to say at each what comes next. Lines of a mini-batch have
-different lengths: the shorter ones are filled up with the token PADDING. The layers pass over it, and
-it counts nothing in the loss.
+different lengths: the shorter ones are filled up with the token PADDING. The layers pass over it,
+and it counts nothing in the loss.
 """
 
 import argparse
