@@ -6,8 +6,8 @@ A new example is one row here.
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,7 @@ class Example:
     """How to run a file in little time, and what must come of it.
 
     ``shows`` is given what the program printed, and asserts on it; ``leaves`` are the files that
-    it must leave in the folder that it gets as ``--out``.
+    it must leave in the folder that it gets as ``--out``; ``reads`` are files for it to read there.
     """
 
     file: str
@@ -30,6 +30,7 @@ class Example:
     arguments: Sequence[str] = ()
     leaves: Sequence[str] = ()
     needs: Sequence[str] = ()  # packages without which it is skipped
+    reads: Mapping[str, str] = field(default_factory=dict)  # name and content
 
 
 def spiral(printed: str) -> None:
@@ -57,21 +58,40 @@ def gpt(printed: str) -> None:
     assert re.search(r"^[\d,]+ characters a second\.$", printed, re.M)
 
 
+NAMES = ["anna", "hanna", "johanna", "marianna", "susanna", "dan", "jordan", "logan"]
+
+
+def names_rnn(printed: str) -> None:
+    assert "8 lines, 13 characters" in printed
+    losses = [float(loss) for loss in re.findall(r"^Epoch \d+/40: loss = (\S+):", printed, re.M)]
+    assert len(losses) == 10
+    assert losses[-1] < losses[0] / 2
+    samples = re.findall(r"^Epoch 40/40: loss = \S+: (.*)$", printed, re.M)[0].split(" | ")
+    assert len(samples) == 6
+    assert set("".join(samples)) <= set("".join(NAMES))
+    assert "Not in the text:" in printed
+
+
 ROWS = [
     Example("lenet_mnist.py", lenet, ["--digits", "--epochs", "6"], ["lenet.safetensors"]),
     Example(
         "tiny_gpt.py", gpt, ["--steps", "40", "--blocks", "1", "--width", "32"], ["gpt.safetensors"]
     ),
     Example("spiral.py", spiral, ["--arms", "2", "--epochs", "30"], ["spiral.png"], ["matplotlib"]),
-]
+    Example("names_rnn.py", names_rnn, ["names.txt", "--hidden", "24", "--epochs", "40"],
+            reads={"names.txt": "\n".join(NAMES)}),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.file)
 def test_example(row, tmp_path):
     for package in row.needs:
         pytest.importorskip(package)
+    for name, content in row.reads.items():
+        (tmp_path / name).write_text(content)
+    out = ["--out", tmp_path] if row.leaves else []
     ran = subprocess.run(
-        [sys.executable, "-W", "error", EXAMPLES / row.file, *row.arguments, "--out", tmp_path],
+        [sys.executable, "-W", "error", EXAMPLES / row.file, *row.arguments, *out],
         capture_output=True, text=True, check=False, cwd=tmp_path,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
