@@ -4,10 +4,9 @@
     python examples/names_rnn.py names.txt    # or any plain file, a name or a sentence a line
 
 A few thousand lines take minutes; what the net invents is printed beside the loss as it learns. It
-sees a line as
-numbers, one a character, and learns to say at each what comes next. Lines of a mini-batch have
-different lengths: the shorter ones are filled up with the token PADDING. The layers pass over it,
-and it counts nothing in the loss.
+sees a line as numbers, one a character, and learns to say at each what comes next. Lines of a
+mini-batch have different lengths: the shorter ones are filled up with the token PADDING. The layers
+pass over it, and it counts nothing in the loss.
 """
 
 import argparse

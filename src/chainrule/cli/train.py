@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,14 +92,16 @@ def train_command(settings: Settings) -> int:
         flush=True,
     )
     with _failure_says_what_is_left(save, numbered=settings.out is None):
+        start = time.monotonic()
         stopped = _train(model, settings, batches, test, save)
+        seconds = time.monotonic() - start
         model = load(save.model_path)  # what is judged and drawn is what is in the file
         accuracy = evaluate(model, test)["accuracy"]
         wrong = round((1 - accuracy) * len(data.x_test))
         chosen = f" (epoch {save.saved}, chosen as the best on them)" if save.saved else ""
         print(
             f"\nAccuracy on {len(data.x_test):,} held-out samples: {100 * accuracy:.2f} %, "
-            f"{wrong:,} wrong{chosen}.\nDrawing the pictures.",
+            f"{wrong:,} wrong{chosen}.\nTrained in {seconds:.1f} s. Drawing the pictures.",
             flush=True,
         )
         made = ["model.safetensors", *(["history.csv"] if save.saved else [])]
