@@ -101,7 +101,7 @@ def train_command(settings: Settings) -> int:
         chosen = f" (epoch {save.saved}, chosen as the best on them)" if save.saved else ""
         print(
             f"\nAccuracy on {len(data.x_test):,} held-out samples: {100 * accuracy:.2f} %, "
-            f"{wrong:,} wrong{chosen}.\nTrained in {seconds:.1f} s. Drawing the pictures.",
+            f"{wrong:,} wrong{chosen}.\nTrained in {seconds:.1f} s.\nDrawing the pictures.",
             flush=True,
         )
         made = ["model.safetensors", *(["history.csv"] if save.saved else [])]
