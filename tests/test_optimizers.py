@@ -242,3 +242,13 @@ def test_an_optimizer_of_ones_own(rng):
     assert repr(Sign(0.1)) == "Sign(0.1)"
     with pytest.raises(NotImplementedError, match="Optimizer has no update"):
         Optimizer(0.1).step(np.ones(1), np.ones(1))
+
+
+@pytest.mark.parametrize("make", [lambda: SGD(0.1), lambda: SGD(0.1, 0.9), lambda: Adam(0.1)])
+def test_a_matrix_is_no_vector(make):
+    weights, optimizer = np.ones((3, 4)), make()
+    with pytest.raises(ValueError, match=r"one vector of parameters, got shape \(3, 4\)"):
+        optimizer.step(weights, np.ones((3, 4)))
+    np.testing.assert_array_equal(weights, 1)
+    optimizer.step(weights.reshape(-1), np.ones(12))  # as the message says; no step was counted
+    assert optimizer.steps == 1

@@ -62,11 +62,17 @@ class Optimizer:
         Raises
         ------
         ValueError
-            If the two differ in shape, or in length from those of the step before.
+            If the two differ in shape, or in length from those of the step before, or are no
+            vectors.
         """
         if parameters.shape != gradients.shape:
             raise ValueError(
                 f"{self!r}: {parameters.shape} parameters but {gradients.shape} gradients."
+            )
+        if parameters.ndim != 1:
+            raise ValueError(
+                f"{self!r}: needs one vector of parameters, got shape {parameters.shape}. Pass "
+                "those of a Model, or array.reshape(-1)."
             )
         if self.steps == 0:
             # Averages of float16 would lose what small steps add: float32 at least.
