@@ -69,6 +69,8 @@ def compare(task: Task, threads: int, rounds: int, *, only: set[str] | None = No
                 values[side] = workers[side].answer()
             except SideError as error:
                 result.left_out[side] = str(error)
+        if REFERENCE not in values:  # nothing to compare with
+            raise SideError(f"{task.name}: {REFERENCE}: {result.left_out.get(REFERENCE)}")
         for side, value in values.items():
             if side == FLOOR:
                 continue
@@ -82,8 +84,16 @@ def compare(task: Task, threads: int, rounds: int, *, only: set[str] | None = No
         for round_ in range(rounds):
             turn = round_ % len(sides)
             for side in sides[turn:] + sides[:turn]:  # nobody always comes first
-                workers[side].ask()
-                result.times[side].append(workers[side].answer())
+                try:
+                    workers[side].ask()
+                    result.times[side].append(workers[side].answer())
+                except (SideError, BrokenPipeError) as error:  # a table without it is better
+                    result.left_out[side] = f"it failed in round {round_ + 1}: {error}"
+            for side in result.left_out:
+                result.times.pop(side, None)
+            sides = [side for side in sides if side in result.times]
+            if REFERENCE not in sides:
+                raise SideError(f"{task.name}: {REFERENCE}: {result.left_out[REFERENCE]}")
     finally:
         for worker in workers.values():
             worker.end()
