@@ -158,17 +158,18 @@ class SGD(Optimizer):
             raise ValueError(f"SGD: the dampening must be from 0 to 1, got {dampening}.")
         if not weight_decay >= 0:
             raise ValueError(f"SGD: weight_decay must be 0 or more, got {weight_decay}.")
-        self.momentum = momentum
+        # Python's numbers: with one of NumPy's, float32 vectors would be reckoned in float64.
+        self.momentum = float(momentum)
         self.nesterov = nesterov
-        self.dampening = dampening
-        self.weight_decay = weight_decay
+        self.dampening = float(dampening)
+        self.weight_decay = float(weight_decay)
         self.averages = ("velocity",) if momentum else ()
 
     def update(self, parameters: Array, gradients: Array, state: dict[str, Array]) -> None:
         """Move a block of the parameters in place."""
         move, scratch = gradients, state["scratch"]
         if self.weight_decay:
-            move = np.multiply(parameters, self.weight_decay, out=scratch)
+            move = np.multiply(parameters, self.weight_decay, out=scratch, dtype=scratch.dtype)
             move += gradients
         if self.momentum:
             velocity = state["velocity"]
@@ -235,13 +236,14 @@ class Adam(Optimizer):
         if not weight_decay >= 0:
             raise ValueError(f"{name}: weight_decay must be 0 or more, got {weight_decay}.")
         self.betas = (float(betas[0]), float(betas[1]))
-        self.epsilon = epsilon
-        self.weight_decay = weight_decay
+        self.epsilon = float(epsilon)
+        self.weight_decay = float(weight_decay)
 
     def update(self, parameters: Array, gradients: Array, state: dict[str, Array]) -> None:
         """Move a block of the parameters in place."""
         if self.weight_decay:
-            gradients = gradients + self.weight_decay * parameters
+            decay = np.multiply(parameters, self.weight_decay, dtype=gradients.dtype)
+            gradients = gradients + decay
         self._move(parameters, gradients, state)
 
     def _move(self, w: Array, g: Array, state: dict[str, Array]) -> None:
