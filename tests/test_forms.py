@@ -5,20 +5,13 @@ import pytest
 
 import chainrule as cr
 import chainrule.compiled
-import chainrule.optimizers
+import chainrule.optimizers.base
 from cases import LAYERS, LOSSES, drawn, layer_input
+from cases_optimizers import OPTIMIZERS
 from chainrule.layers.rows import row_max, row_sum
 
-OPTIMIZERS = [
-    lambda: cr.SGD(0.05),
-    lambda: cr.SGD(0.05, 0.9),
-    lambda: cr.SGD(0.05, 0.9, nesterov=True),
-    lambda: cr.SGD(0.05, 0.9, dampening=0.5, weight_decay=0.01),
-    lambda: cr.Adam(0.05),
-    lambda: cr.Adam(0.05, weight_decay=0.01),
-    lambda: cr.AdamW(0.05),
-]
-every_optimizer = pytest.mark.parametrize("make", OPTIMIZERS, ids=lambda make: repr(make()))
+MAKERS = [case.make for case in OPTIMIZERS]
+every_optimizer = pytest.mark.parametrize("make", MAKERS, ids=lambda make: repr(make()))
 both_types = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
@@ -105,7 +98,7 @@ def walked(make, dtype, size=1000, steps=5):
 @both_types
 def test_blocks_change_no_bit(make, dtype, monkeypatch):
     whole = walked(make, dtype)
-    monkeypatch.setattr(chainrule.optimizers, "BLOCK", 64)
+    monkeypatch.setattr(chainrule.optimizers.base, "BLOCK", 64)
     np.testing.assert_array_equal(walked(make, dtype), whole)
 
 

@@ -75,7 +75,19 @@ from chainrule.losses import (
     SoftmaxCrossEntropy,
 )
 from chainrule.model import Model
-from chainrule.optimizers import SGD, Adam, AdamW, Optimizer
+from chainrule.optimizers import (
+    LBFGS,
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdamW,
+    Lion,
+    NAdam,
+    Optimizer,
+    RAdam,
+    RMSprop,
+)
 from chainrule.training import Callback, History, KeepBest, Run, Threads, evaluate, train
 
 if TYPE_CHECKING:
@@ -84,6 +96,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Adadelta",
+    "Adagrad",
     "Adam",
     "AdamW",
     "AdaptiveAvgPool1d",
@@ -113,12 +127,14 @@ __all__ = [
     "History",
     "Huber",
     "KeepBest",
+    "LBFGS",
     "LSTM",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
     "LearnedPositions",
     "Linear",
+    "Lion",
     "LogSoftmax",
     "Loss",
     "MaxPool1d",
@@ -127,14 +143,17 @@ __all__ = [
     "MeanSquaredError",
     "Model",
     "MultiHeadAttention",
+    "NAdam",
     "Optimizer",
     "Parallel",
+    "RAdam",
     "RNN",
     "ReLU",
     "Relu",
     "Reshape",
     "Residual",
     "RMSNorm",
+    "RMSprop",
     "Run",
     "Sequential",
     "SGD",
