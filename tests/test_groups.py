@@ -66,7 +66,7 @@ def test_the_way_back_ends_at_the_last_frozen_layer(rng):
         net.layers[i].frozen = True
     net.loss(x, y)
     net.backward()
-    gradients = {name: g for name, g in zip(named(net), _gradients(net), strict=True)}
+    gradients = dict(zip(named(net), _gradients(net), strict=True))
     assert all((g != 0).any() == (name[0] == "4") for name, g in gradients.items())
     for layer in net.layers:
         layer.frozen = True

@@ -23,8 +23,9 @@ def test_it_finds_the_same_minimum_as_pytorch(rng):
     linear.weight.data = torch.tensor(net.layers[0].weights.T.copy())
     linear.bias.data = torch.tensor(net.layers[0].biases.copy())
     reference = torch.optim.LBFGS(
-        linear.parameters(), max_iter=200, tolerance_grad=1e-10, line_search_fn="strong_wolfe"
-    )
+        linear.parameters(), max_iter=200, tolerance_grad=1e-10, tolerance_change=1e-15,
+        line_search_fn="strong_wolfe",
+    )  # fmt: skip
 
     def closure():
         reference.zero_grad()

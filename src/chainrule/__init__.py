@@ -88,6 +88,16 @@ from chainrule.optimizers import (
     RAdam,
     RMSprop,
 )
+from chainrule.schedules import (
+    Cosine,
+    ExponentialDecay,
+    OneCycle,
+    Plateau,
+    Polynomial,
+    Schedule,
+    StepDecay,
+    Warmup,
+)
 from chainrule.training import Callback, History, KeepBest, Run, Threads, evaluate, train
 
 if TYPE_CHECKING:
@@ -114,10 +124,12 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "ConvTranspose2d",
+    "Cosine",
     "CrossEntropy",
     "Dropout",
     "ELU",
     "Embedding",
+    "ExponentialDecay",
     "Flatten",
     "GELU",
     "GlobalAvgPool",
@@ -144,8 +156,11 @@ __all__ = [
     "Model",
     "MultiHeadAttention",
     "NAdam",
+    "OneCycle",
     "Optimizer",
     "Parallel",
+    "Plateau",
+    "Polynomial",
     "RAdam",
     "RNN",
     "ReLU",
@@ -155,6 +170,7 @@ __all__ = [
     "RMSNorm",
     "RMSprop",
     "Run",
+    "Schedule",
     "Sequential",
     "SGD",
     "Sigmoid",
@@ -163,6 +179,7 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "Softplus",
     "SpatialDropout",
+    "StepDecay",
     "Tanh",
     "Threads",
     "TransformerBlock",
@@ -174,6 +191,7 @@ __all__ = [
     "load_minibatches",
     "load_mnist",
     "train",
+    "Warmup",
 ]
 
 

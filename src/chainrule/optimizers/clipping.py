@@ -30,11 +30,14 @@ def clip_norm(gradients: Array, most: float) -> float:
     >>> g
     array([0.6, 0.8])
     """
-    square = float(np.dot(gradients, gradients)) if gradients.itemsize > 2 else math.inf
-    if not 1e-30 < square < math.inf:  # squares of half precision overflow, tiny ones vanish
-        wide = gradients.astype(np.float64)
-        square = float(np.dot(wide, wide))
+    with np.errstate(over="ignore", under="ignore"):
+        square = float(np.dot(gradients, gradients))
     norm = math.sqrt(square)
+    if gradients.itemsize == 2 or not 1e-30 < square < math.inf:  # squares overflow, or vanish
+        largest = float(np.abs(gradients).max(initial=0))
+        if 0 < largest < math.inf:
+            relative = gradients.astype(np.float64) / largest
+            norm = largest * math.sqrt(float(np.dot(relative, relative)))
     if norm > most:
         gradients *= most / norm
     return norm
