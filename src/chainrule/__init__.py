@@ -98,7 +98,17 @@ from chainrule.schedules import (
     StepDecay,
     Warmup,
 )
-from chainrule.training import Callback, History, KeepBest, Run, Threads, evaluate, train
+from chainrule.training import (
+    Callback,
+    History,
+    KeepBest,
+    Run,
+    Threads,
+    WeightAverage,
+    evaluate,
+    find_learning_rate,
+    train,
+)
 
 if TYPE_CHECKING:
     from chainrule.gradcheck import GradientReport, check_gradients
@@ -186,12 +196,14 @@ __all__ = [
     "Transpose",
     "check_gradients",
     "evaluate",
+    "find_learning_rate",
     "load",
     "load_digits",
     "load_minibatches",
     "load_mnist",
     "train",
     "Warmup",
+    "WeightAverage",
 ]
 
 
