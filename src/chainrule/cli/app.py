@@ -100,7 +100,7 @@ def find_lr(
     hidden: str | None = None,
     batch_size: Whole = 64,
     seed: Whole = 0,
-    steps: Whole = 100,
+    steps: Whole = 200,
     out: Path = Path("learning-rate.png"),
 ) -> int:
     """Suggest a learning rate, from a short mock training in which it grows.

@@ -43,6 +43,7 @@ def learning_rate(found: "LearningRates", *, ax: "Axes | None" = None) -> "Axes"
         loss = np.interp(np.log(rate), np.log(found.rates), found.smoothed)
         ax.plot(rate, loss, "o", color=color, label=f"{label}: {rate:.2g}")
     ax.set_xscale("log")
+    ax.xaxis.set_major_formatter("{x:g}")
     # Where it diverges, single losses would flatten everything else.
     low, high = float(found.smoothed.min()), float(found.smoothed.max())
     room = 0.05 * (high - low) or 1.0

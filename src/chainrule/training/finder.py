@@ -18,7 +18,7 @@ from chainrule.training.loop import Run, train
 __all__ = ["LearningRates", "find_learning_rate"]
 
 DIVERGED = 4.0  # times the least loss
-EDGE = 5  # steps at each end that are no suggestion: there the smoothing has little to go by
+EDGE = 5  # steps at the beginning that are no suggestion: the smoothing has little to go by
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def find_learning_rate(
     optimizer: Optimizer | None = None,
     lowest: float = 1e-7,
     highest: float = 10.0,
-    steps: int = 100,
+    steps: int = 200,
     smoothing: float = 0.9,
 ) -> LearningRates:
     r"""Train a copy of the model with a growing learning rate, and look where the loss falls.
@@ -96,7 +96,8 @@ def find_learning_rate(
     steps : int
         How many steps, at least 10.
     smoothing : float
-        :math:`\beta`, from 0 to below 1.
+        :math:`\beta`, from 0 to below 1. The smoothed loss lags :math:`1 / (1 - \beta)` steps
+        behind, so more steps find more precisely.
 
     Raises
     ------
@@ -178,14 +179,15 @@ class _Recorder(Callback):
                 "Choose a lower `lowest`, and look for NaN in the data."
             )
         rates, smoothed = np.array(self.rates), np.array(self.smoothed)
-        inner = slice(EDGE, len(rates) - EDGE // 2)
+        lowest = int(np.argmin(smoothed))
+        before = slice(EDGE, max(lowest, EDGE) + 1)  # after it the loss falls by chance alone
         slopes = np.gradient(smoothed, np.log(rates))
         return LearningRates(
             rates,
             np.array(self.losses),
             smoothed,
-            steepest=float(rates[inner][np.argmin(slopes[inner])]),
-            tenth_of_minimum=float(rates[np.argmin(smoothed)]) / 10,
+            steepest=float(rates[before][np.argmin(slopes[before])]),
+            tenth_of_minimum=float(rates[lowest]) / 10,
             diverged=self.diverged,
         )
 
