@@ -48,6 +48,7 @@ def main() -> int:
     print(f"\n{text}\n")
     report.chart(out / "speed.png", results)
     more: dict[str, object] = {}
+    report.save_json(out / "results.json", results, more)
     if not arguments.quick and not arguments.only:
         more = whole.measure(rounds=5)
         text += f"\n\n{whole.tables(more)}"

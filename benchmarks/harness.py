@@ -69,6 +69,8 @@ def compare(task: Task, threads: int, rounds: int, *, only: set[str] | None = No
                 values[side] = workers[side].answer()
             except SideError as error:
                 result.left_out[side] = str(error)
+        if REFERENCE not in values:
+            raise SideError(f"{REFERENCE}: {result.left_out[REFERENCE]}")
         for side, value in values.items():
             if side == FLOOR:
                 continue
@@ -80,10 +82,15 @@ def compare(task: Task, threads: int, rounds: int, *, only: set[str] | None = No
         sides = [side for side in values if side not in result.left_out]
         result.times = {side: [] for side in sides}
         for round_ in range(rounds):
-            turn = round_ % len(sides)
+            turn = round_ % max(1, len(sides))
             for side in sides[turn:] + sides[:turn]:  # nobody always comes first
-                workers[side].ask()
-                result.times[side].append(workers[side].answer())
+                try:
+                    workers[side].ask()
+                    result.times[side].append(workers[side].answer())
+                except (SideError, OSError) as error:
+                    result.left_out[side] = str(error)
+            sides = [side for side in sides if side not in result.left_out]
+        result.times = {side: result.times[side] for side in sides}
     finally:
         for worker in workers.values():
             worker.end()

@@ -16,7 +16,7 @@ def grids() -> dict[str, list[tuple[int, Task]]]:
     """Return, for each quantity that grows, its values and what to run."""
 
     def task(name: str, value: int, sizes: tuple[int, ...], batch: int) -> tuple[int, Task]:
-        return value, Task(f"{name} {value}", "train", sizes, batch, sides=SIDES,
+        return value, Task(f"{name} {value}", "train", sizes, batch, sides=SIDES, rate=0.001,
                            samples=batch * max(2, min(50, 4096 // batch)))  # fmt: skip
 
     return {

@@ -34,6 +34,7 @@ class Task:
     sides: tuple[str, ...] = ()
     goals: dict[str, float] = field(default_factory=dict)
     quick: bool = False
+    rate: float | None = None  # where that of the optimiser is too high
 
     @property
     def count(self) -> int:
@@ -42,7 +43,7 @@ class Task:
 
     @property
     def learning_rate(self) -> float:
-        return LEARNING_RATE[self.optimizer]
+        return self.rate or LEARNING_RATE[self.optimizer]
 
 
 def floor(ratio: float) -> float:

@@ -74,3 +74,28 @@ def test_ratios_and_goals():
     assert "| small | 1 | PyTorch | 2.2 (2.2–2.2) | 2.00 × as fast |" in text
     assert "1.10 × its time" in text
     assert "left out: jax is not installed" in text
+
+
+def test_without_chainrule_there_is_nothing_to_compare_with():
+    from benchmarks.harness import SideError, compare
+
+    with pytest.raises(SideError, match="chainrule: KeyError: 'no such optimiser'"):
+        compare(small(sides=("chainrule",), optimizer="no such optimiser"), 1, rounds=1)
+
+
+def test_a_side_that_ends_in_the_middle_is_left_out(monkeypatch):
+    from benchmarks.harness import FLOOR, Worker, compare
+
+    asked = []
+
+    def ask(worker, once=Worker.ask):
+        asked.append(worker)
+        if len(asked) == 4:  # the second side, in the second round of two sides
+            worker.process.kill()
+            worker.process.join()
+        once(worker)
+
+    monkeypatch.setattr(Worker, "ask", ask)
+    result = compare(small(sides=("chainrule", FLOOR, "the article")), 1, rounds=3)
+    assert len(result.times) == 2
+    assert len(result.left_out) == 1

@@ -182,3 +182,146 @@ def test_compiled_forms_go_in_and_out_of_place(request):
     chainrule.compiled.disable()
     assert not chainrule.compiled.enabled()
     assert cr.ReLU.forward is before
+
+
+class _Own(cr.Layer):
+    pass
+
+
+# What NumPy refuses must not be written past the end of an array.
+REFUSED = {
+    "ReLU's gradient": lambda: forwarded(cr.ReLU(), np.ones((4, 3))).backward(np.ones((2, 3))),
+    "ReLU's row": lambda: forwarded(cr.ReLU(), np.ones((4, 3))).backward(np.ones((1, 3))),
+    "a short row": lambda: _Own().add_to_rows(np.zeros((2, 4)), np.ones(2)),
+    "a short sum": lambda: _Own().sum_rows(np.ones((3, 4)), np.zeros(2)),
+    "a long sum": lambda: _Own().sum_rows(np.ones((3, 4)), np.zeros(6)),
+    "a cube": lambda: _Own().sum_rows(np.ones((2, 3, 4)), np.zeros(4)),
+}
+
+
+def forwarded(layer, x):
+    layer.forward(x)
+    return layer
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("what", REFUSED)
+def test_compiled_forms_refuse_shapes_that_numpys_refuse(what):
+    with pytest.raises(ValueError, match=r"broadcast|mismatch"):
+        REFUSED[what]()
+
+
+@pytest.mark.usefixtures("compiled")
+def test_compiled_forms_broadcast_as_numpys():
+    rows = np.zeros((2, 3, 4))
+    for row in (np.array(1.0), np.array([1.0]), np.ones(4), np.ones((3, 4))):
+        _Own().add_to_rows(rows, row)
+    np.testing.assert_array_equal(rows, 4)
+    points = cr.SoftmaxCrossEntropy().points(np.zeros((3, 2)), np.array([0.5, 0.5]))
+    np.testing.assert_allclose(points, np.log(2))
+
+
+@pytest.mark.usefixtures("compiled")
+def test_compiled_forms_leave_strange_arrays_to_numpy():
+    swapped = np.array([[-1.0, 2.0]], np.dtype(np.float32).newbyteorder())
+    np.testing.assert_array_equal(cr.ReLU().forward(swapped), [[0, 2]])
+    masked = np.ma.masked_array([[-1.0, 2.0]], mask=[[True, False]])
+    np.testing.assert_array_equal(cr.ReLU().forward(masked), [[0, 2]])
+    loss = cr.SoftmaxCrossEntropy()
+    np.testing.assert_allclose(loss.forward(np.zeros((1, 2)), np.ma.masked_array([0])), np.log(2))
+    np.testing.assert_allclose(loss.forward(swapped * 0, np.array([0])), np.log(2), rtol=1e-6)
+
+
+@both_types
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("form", ["labels", "rows"])
+@pytest.mark.parametrize("label", [0, 1, 2])
+def test_compiled_losses_leave_out_any_class(place, label, form, dtype, request):
+    """A logit of minus infinity takes its class out, wherever it stands."""
+
+    def values():
+        z = np.array([[0.5, 1.0, 2.0]], dtype)
+        z[0, place] = -np.inf
+        targets = np.array([label]) if form == "labels" else np.eye(3)[[label]]
+        loss = cr.SoftmaxCrossEntropy()
+        return loss.forward(z, targets), loss.backward()
+
+    numpy = values()
+    assert not np.isnan(numpy[0]).any()
+    request.getfixturevalue("compiled")
+    for a, b in zip(numpy, values(), strict=True):
+        np.testing.assert_allclose(b, a, rtol=8 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("outputs", ["half", "by columns"])
+def test_compiled_losses_smooth_once(outputs, rng, request):
+    """Where the kernel does not fit, NumPy's form gets the targets as they came."""
+    z = rng.standard_normal((4, 3))
+    z = z.astype(np.float16) if outputs == "half" else np.asfortranarray(z)
+    numpy = cr.SoftmaxCrossEntropy(label_smoothing=0.4).forward(z, [0, 1, 2, 0])
+    request.getfixturevalue("compiled")
+    again = cr.SoftmaxCrossEntropy(label_smoothing=0.4).forward(z, [0, 1, 2, 0])
+    np.testing.assert_array_equal(again, numpy)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_compiled_gradients_of_a_loss_alone_are_the_callers():
+    loss = cr.SoftmaxCrossEntropy()
+    loss.forward(np.zeros((1, 2)), np.array([0]))
+    first = loss.backward()
+    first *= 100
+    np.testing.assert_array_equal(loss.backward(), [[-0.5, 0.5]])
+
+
+@pytest.mark.usefixtures("compiled")
+def test_a_loss_of_ones_own_may_keep_labels():
+    class Sevens(cr.SoftmaxCrossEntropy):
+        def points(self, outputs, targets):
+            losses = super().points(outputs, targets)
+            self.targets = targets.argmax(axis=-1)
+            return losses
+
+        def point_gradients(self):
+            return np.full_like(self.softmax, 7)
+
+    loss = Sevens()
+    loss.forward(np.zeros((2, 2)), np.array([0, 1]))
+    np.testing.assert_array_equal(loss.backward(), 3.5)
+
+
+@pytest.mark.parametrize("then", ["enabled", "disabled"])
+@pytest.mark.parametrize("samples", [2, 3])  # as many as classes, or not
+def test_forms_may_change_between_the_passes(then, samples, request):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((samples, 4)), np.arange(samples) % 2
+    alone = cr.SoftmaxCrossEntropy()
+    alone.forward(x[:, :2], y)  # what it kept must not be mistaken for what the next keeps
+    net = cr.Model([cr.Linear(4, 3), cr.ReLU(), cr.Linear(3, 2)], cr.SoftmaxCrossEntropy())
+    net.loss(x, y)
+    net.backward()
+    expected, expected_alone = net.gradients.copy(), alone.backward()
+    request.getfixturevalue("compiled")
+    if then == "enabled":
+        chainrule.compiled.disable()
+    net.loss(x, y)
+    alone.forward(x[:, :2], y)
+    (chainrule.compiled.enable if then == "enabled" else chainrule.compiled.disable)()
+    net.backward()
+    np.testing.assert_allclose(net.gradients, expected, atol=1e-6)
+    np.testing.assert_allclose(alone.backward(), expected_alone, atol=1e-6)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_a_method_held_from_before_still_works():
+    """As a profile holds it, when a callback takes the forms out."""
+    forward = cr.ReLU().forward
+    chainrule.compiled.disable()
+    for dtype in (np.float16, np.float32):
+        np.testing.assert_array_equal(forward(np.array([[-1, 2]], dtype)), [[0, 2]])
+
+
+@pytest.mark.usefixtures("compiled")
+def test_a_sum_over_many_rows_loses_no_digits():
+    total = np.zeros(1, np.float32)
+    _Own().sum_rows(np.broadcast_to(np.float32(1), (2**24 + 4, 1)).copy(), total)
+    assert total == 2**24 + 4

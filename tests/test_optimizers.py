@@ -268,3 +268,46 @@ def test_the_momentum_has_one_name(kind):
     optimizer.momentum = 0.25
     assert "0.25" in repr(optimizer)
     assert Adagrad().momentum == Adadelta().momentum == 0
+
+
+@pytest.mark.parametrize("make", [lambda: SGD(0.1), lambda: SGD(0.1, 0.9), lambda: Adam(0.1)])
+def test_a_matrix_is_no_vector(make):
+    weights, optimizer = np.ones((3, 4)), make()
+    with pytest.raises(ValueError, match=r"one vector of parameters, got shape \(3, 4\)"):
+        optimizer.step(weights, np.ones((3, 4)))
+    np.testing.assert_array_equal(weights, 1)
+    optimizer.step(weights.reshape(-1), np.ones(12))  # as the message says; no step was counted
+    assert optimizer.steps == 1
+
+
+@pytest.mark.parametrize("make", [SGD, Adam])
+def test_half_precision_keeps_a_small_weight_decay(make):
+    """A thousandth of a hundred-thousandth is 0 in float16, but not in the averages."""
+    moved = {}
+    for dtype in (np.float16, np.float32):
+        w = np.full(3, 1e-3, dtype)
+        options = {"momentum": 0.5} if make is SGD else {"epsilon": 1e-12}
+        optimizer = make(0.25, weight_decay=1e-5, **options)
+        optimizer.step(w, np.zeros(3, dtype))
+        moved[dtype] = next(iter(optimizer.state.values()))
+    assert moved[np.float16].min() > 0
+    np.testing.assert_allclose(moved[np.float16], moved[np.float32], rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda number: SGD(0.1, number(0.9), weight_decay=number(0.3)),
+        lambda number: SGD(0.1, number(0.9), dampening=number(0.3)),
+        lambda number: Adam(0.1, epsilon=number(1e-3), weight_decay=number(0.3)),
+    ],
+)
+def test_numbers_of_numpy_change_no_bit(make):
+    moved = []
+    for number in (float, np.float64):
+        rng = np.random.default_rng(5)
+        w, optimizer = rng.standard_normal(100, dtype=np.float32), make(number)
+        for _ in range(5):
+            optimizer.step(w, rng.standard_normal(100, dtype=np.float32))
+        moved.append(w)
+    np.testing.assert_array_equal(*moved)

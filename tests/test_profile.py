@@ -5,6 +5,7 @@ import csv
 import io
 import tracemalloc
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -464,3 +465,36 @@ def test_stand_ins_on_top_of_each_other():
 
 def test_the_cost_of_a_call_is_small_and_not_nothing():
     assert 1e-8 < cost_of_a_call() < 1e-4
+
+
+def test_layers_that_equal_each_other_and_have_no_hash(data):
+    @dataclass
+    class Times(Layer):
+        factor: float
+
+        def forward(self, x):
+            return x * self.factor
+
+        def backward(self, grad):
+            return grad * self.factor
+
+    net = Model([Linear(784, 10), Times(0.5), Times(0.5)], SoftmaxCrossEntropy())
+    history = train(net, 0.1, 1, data, profile=True, verbose=False)
+    assert history.profile["1"].forward > 0
+    assert history.profile["2"].forward > 0
+
+
+@pytest.mark.parametrize("option", ["profile", "detect_anomalies"])
+def test_callbacks_may_name_arguments(data, option):
+    x, y = data
+
+    class Asks(Callback):
+        def on_step_end(self, run):
+            run.model.loss(x[:4], y[:4], sample_weights=np.ones(4))
+            run.model.cost.forward(run.model.forward(x[:4]), targets=y[:4])
+
+    plain, watched = (
+        train(mlp(), 0.1, 1, data, callbacks=[Asks()], verbose=False, **options)
+        for options in ({}, {option: True})
+    )
+    assert watched["loss"] == plain["loss"]

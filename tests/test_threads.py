@@ -106,3 +106,7 @@ def test_one_thread_has_nothing_to_try():
 def test_counts_that_make_no_sense(count):
     with pytest.raises(ValueError, match="1 or more"):
         Threads(count)
+
+
+def test_a_count_of_numpys():
+    assert Threads(np.int64(2)).count == 2

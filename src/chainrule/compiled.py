@@ -7,7 +7,8 @@ methods, for float32 and float64 arrays, and everything else goes on as before. 
 and ``Adam`` give the same bits in both forms; the gradient of biases is summed in another order, as
 is a row of ``SoftmaxCrossEntropy``, whose exponential may differ in its last bit.
 
-The first call of ``enable`` on a machine compiles for some seconds; numba keeps the result.
+Each form is compiled when it is first used, which takes some seconds; numba keeps the result for
+the processes after.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from chainrule.optimizers import SGD, Adam
 
 __all__ = ["disable", "enable", "enabled"]
 
-_numpy_forms: dict[tuple[type, str], Callable[..., Any]] = {}
 _kernels: dict[str, Callable[..., Any]] = {}
 
 
@@ -37,19 +37,17 @@ def enable() -> None:
     ImportError
         If numba is not installed.
     """
-    if _numpy_forms:
+    if enabled():
         return
     _compile()
     for cls, forms in _FORMS.items():
         for name, form in forms.items():
-            owner = next(base for base in cls.__mro__ if name in base.__dict__)
-            _numpy_forms[owner, name] = getattr(cls, name)
             setattr(cls, name, form)
 
 
 def disable() -> None:
     """Put NumPy's forms back in place."""
-    if not _numpy_forms:
+    if not enabled():
         return
     for cls, forms in _FORMS.items():
         for name in forms:
@@ -57,12 +55,11 @@ def disable() -> None:
                 setattr(cls, name, _numpy_forms[cls, name])
             elif name in cls.__dict__:
                 delattr(cls, name)  # it is a base's again
-    _numpy_forms.clear()
 
 
 def enabled() -> bool:
     """Whether the compiled forms are in place."""
-    return bool(_numpy_forms)
+    return ReLU.__dict__["forward"] is _relu_forward
 
 
 # -- the kernels: one pass over memory each -------------------------------------------------------
@@ -94,7 +91,7 @@ def relu_gradient(y: Any, grad: Any, grad_x: Any) -> None:
 def softmax_cross_entropy(logits: Any, targets: Any, softmax: Any, losses: Any) -> None:
     for i in range(logits.shape[0]):
         greatest = logits[i].max()
-        total, chosen = logits[i, 0] * 0, logits[i, 0] * 0
+        total = chosen = 0.0
         for j in range(logits.shape[1]):
             softmax[i, j] = math.exp(logits[i, j] - greatest)
             total += softmax[i, j]
@@ -113,7 +110,7 @@ def softmax_cross_entropy_of_labels(logits: Any, labels: Any, grad: Any, losses:
         if label < 0 or label >= classes:
             return False
         greatest = logits[i].max()
-        total = logits[i, 0] * 0
+        total = 0.0
         for j in range(classes):
             grad[i, j] = math.exp(logits[i, j] - greatest)
             total += grad[i, j]
@@ -155,8 +152,8 @@ def _compile() -> None:
     try:
         import numba
     except ImportError as error:
-        raise ImportError(
-            "chainrule.compiled needs numba: pip install 'chainrule[compiled]'"
+        raise ImportError(  # numba itself raises one if it does not know this NumPy yet
+            f"chainrule.compiled needs numba: pip install 'chainrule[compiled]' ({error})"
         ) from error
     for kernel in _KERNELS:
         try:
@@ -169,25 +166,34 @@ def _compile() -> None:
 
 
 def _fits(*arrays: Array) -> bool:
-    """Whether the kernels take these arrays: all float32 or all float64, laid out in order."""
+    """Whether the kernels take these arrays: all float32 or all float64, laid out in order.
+
+    That their shapes fit is for the caller to see to: a kernel does not look where it writes.
+    """
     dtype = arrays[0].dtype
-    if dtype.char not in "fd":
+    if dtype.char not in "fd" or not dtype.isnative:
         return False
-    for array in arrays:  # noqa: SIM110  # all() takes longer than the kernels of a small net
-        if array.dtype != dtype or not array.flags.c_contiguous:
+    for array in arrays:  # all() takes longer than the kernels of a small net
+        if (
+            array.dtype != dtype
+            or not array.flags.c_contiguous
+            or type(array) is not np.ndarray  # masked arrays have rules of their own
+        ):
             return False
     return True
 
 
 def _add_to_rows(self: Function, rows: Array, row: Array) -> None:
-    if _fits(rows, row):
+    if rows.shape[-1:] == row.shape and _fits(rows, row):
         _kernels["add_to_rows"](rows.reshape(-1, row.size), row)
     else:
         _numpy(self, Function, "add_to_rows", rows, row)
 
 
 def _sum_rows(self: Function, rows: Array, out: Array) -> None:
-    if _fits(rows, out):
+    # Of more rows NumPy's sum is as fast, and one value after another would lose digits.
+    few = rows.ndim == 2 and len(rows) <= 4096
+    if few and rows.shape[1:] == out.shape and _fits(rows, out):
         _kernels["sum_rows"](rows, out)
     else:
         _numpy(self, Function, "sum_rows", rows, out)
@@ -204,7 +210,7 @@ def _relu_forward(self: ReLU, x: Array) -> Array:
 
 def _relu_backward(self: ReLU, grad: Array) -> Array:
     y = self.y
-    if not _fits(y, grad):
+    if y.shape != grad.shape or not _fits(y, grad):
         result: Array = _numpy(self, ReLU, "backward", grad)
         return result
     grad_x = self.buffer_like("grad_x", grad)
@@ -220,7 +226,7 @@ def _softmax_forward(
         and sample_weights is None
         and self.class_weights is None
         and self.label_smoothing == 0
-        and isinstance(targets, np.ndarray)
+        and type(targets) is np.ndarray
         and targets.dtype == np.int64
         and isinstance(outputs, np.ndarray)
         and outputs.ndim == 2
@@ -232,25 +238,28 @@ def _softmax_forward(
         losses = np.empty(len(outputs), outputs.dtype)
         if _kernels["softmax_cross_entropy_of_labels"](outputs, targets, grad, losses):
             self.losses, self.sample_totals = losses, None
-            self.targets, self.softmax = targets, grad  # the whole gradient: see the backward
+            # The backward has only to return this. NumPy's, if the forms are taken out in between,
+            # comes to the same: (softmax - targets) * share.
+            self.softmax, self.targets, self.share = grad, _NOTHING, 1
             return losses.copy()
     result: Array = _numpy(self, Loss, "forward", outputs, targets, sample_weights)
     return result
 
 
 def _softmax_backward(self: SoftmaxCrossEntropy) -> Array:
-    if self.targets.ndim == 1:  # labels, and not rows of probabilities: the form above was taken
+    # Standing alone, each call gives a new array, which the caller may change.
+    if self.targets is _NOTHING and self._buffers is not None:
         return self.softmax
     result: Array = _numpy(self, Loss, "backward")
     return result
 
 
 def _softmax_points(self: SoftmaxCrossEntropy, outputs: Array, targets: Array) -> Array:
-    targets = self.smooth(targets)
-    if not _fits(outputs, targets):
+    smooth = self.smooth(targets)
+    if outputs.shape != smooth.shape or not _fits(outputs, smooth):
         losses: Array = _numpy(self, SoftmaxCrossEntropy, "points", outputs, targets)
         return losses
-    self.targets = targets
+    self.targets = targets = smooth
     self.softmax = softmax = self.buffer_like("softmax", outputs)
     losses = np.empty(outputs.shape[:-1], outputs.dtype)
     _kernels["softmax_cross_entropy"](
@@ -285,6 +294,9 @@ def _adam_move(self: Adam, w: Array, g: Array, state: dict[str, Array]) -> None:
     _kernels["adam"](w, g, state["mean"], state["mean_square"], *map(w.dtype.type, factors))
 
 
+_NOTHING = np.zeros(())  # in the place of targets, where they are taken off already
+
+
 def _numpy(self: Any, cls: type, name: str, *arguments: Any) -> Any:
     """Call the form that the kernel stands in for."""
     return _numpy_forms[cls, name](self, *arguments)
@@ -300,4 +312,9 @@ _FORMS: dict[type, dict[str, Callable[..., Any]]] = {
     },
     SGD: {"update": _sgd_update},
     Adam: {"_move": _adam_move},
+}
+_numpy_forms: dict[tuple[type, str], Callable[..., Any]] = {
+    (next(base for base in cls.__mro__ if name in base.__dict__), name): getattr(cls, name)
+    for cls, forms in _FORMS.items()
+    for name in forms
 }

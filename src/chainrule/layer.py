@@ -8,6 +8,7 @@ parameters with their gradients, reused buffers, the two modes, and a ``repr`` t
 from __future__ import annotations
 
 import copy
+import math
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Self
@@ -108,6 +109,7 @@ class Function:
     keeping: bool = True
     _training: bool = True
     _buffers: dict[str, Array] | None = None
+    _lent: Array | None = None  # memory of another layer that "grad_x" may lie in
     _rng: np.random.Generator | None = None
 
     # What is declared in the class and its bases: how each such attribute is set.
@@ -189,7 +191,10 @@ class Function:
             return np.empty(shape, dtype)
         array = self._buffers.get(name)
         if array is None or array.shape != shape or array.dtype != dtype:
-            array = self._buffers[name] = np.empty(shape, dtype)
+            lent = self._lent if name == "grad_x" else None
+            fits = lent is not None and lent.dtype == dtype and lent.size == math.prod(shape)
+            array = lent.reshape(shape) if lent is not None and fits else np.empty(shape, dtype)
+            self._buffers[name] = array
         return array
 
     def floats(self, x: Array) -> Array:
@@ -215,7 +220,7 @@ class Function:
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy starts with its own buffers, and without a forward to go back from.
-        dropped = {*self._kept_names, "_buffers"}
+        dropped = {*self._kept_names, "_buffers", "_lent"}
         return {name: value for name, value in self.__dict__.items() if name not in dropped}
 
 

@@ -206,3 +206,9 @@ def test_the_real_mnist(mnist_folder):
     assert images.mean() / 255 == pytest.approx(0.1307, abs=1e-4)
     batches = Batches(images, labels, 64)
     assert len(batches) == 938
+
+
+@pytest.mark.parametrize("targets", [3, 5])
+def test_minibatches_need_as_many_inputs_as_targets(targets):
+    with pytest.raises(ValueError, match=f"as many inputs as targets, got 4 and {targets}"):
+        MiniBatches(np.zeros((4, 2)), np.zeros(targets), 2)

@@ -234,6 +234,11 @@ class MiniBatches(Sequence[tuple[Array, Array]]):
     seed : int
         Draws the orders.
 
+    Raises
+    ------
+    ValueError
+        If the lengths differ, or ``batch_size`` is not at least 1.
+
     Examples
     --------
     >>> import numpy as np
@@ -250,7 +255,12 @@ class MiniBatches(Sequence[tuple[Array, Array]]):
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"MiniBatches: batch_size must be at least 1, got {batch_size}.")
-        self._inputs, self._targets = inputs, targets
+        self._inputs, self._targets = np.asarray(inputs), np.asarray(targets)
+        if len(self._inputs) != len(self._targets):
+            raise ValueError(
+                f"MiniBatches: needs as many inputs as targets, got {len(self._inputs)} and "
+                f"{len(self._targets)}."
+            )
         self._batch_size = batch_size
         self._rng = np.random.default_rng(seed)
         self._order: Array | None = None  # as the samples came

@@ -290,7 +290,8 @@ class MultiHeadAttention(Layer):
     def _heads(self, together: Array, out: Array) -> Array:
         """Write (samples, steps, heads x depth) as (samples, heads, steps, depth) into ``out``."""
         samples, steps, _ = together.shape
-        parts = together.reshape(samples, steps, -1, self._depth).swapaxes(1, 2)
+        heads = together.shape[-1] // self._depth
+        parts = together.reshape(samples, steps, heads, self._depth).swapaxes(1, 2)
         out.reshape(parts.shape)[...] = parts
         return out
 
@@ -304,12 +305,11 @@ class MultiHeadAttention(Layer):
     def _lay_together(self, inner: Array, *parts: Array) -> None:
         """Write the matrices of queries, keys and values side by side into ``inner``."""
         samples, steps, _ = inner.shape
-        start = 0
-        for part in parts:
-            heads = part.reshape(samples, -1, steps, self._depth).swapaxes(1, 2)
-            stop = start + heads.shape[2] * self._depth
-            inner[..., start:stop] = heads.reshape(samples, steps, -1)
-            start = stop
+        counts = (self.heads, self._shared, self._shared)
+        ends = np.cumsum(counts)[:-1] * self._depth
+        for part, n, place in zip(parts, counts, np.split(inner, ends, axis=-1), strict=True):
+            heads = part.reshape(samples, n, steps, self._depth).swapaxes(1, 2)
+            place[...] = heads.reshape(place.shape)
 
     # -- what stands between the products --------------------------------------------------------
 

@@ -53,19 +53,40 @@ class Sequential(Layer):
 
     def backward(self, grad: Array) -> Array:
         """Return d(loss)/d(input) of the first layer."""
-        for layer in reversed(self.layers):
-            grad = layer.backward(grad)
-        return grad
+        return self._back(self.layers, grad)
 
     def backward_parameters(self, grad: Array) -> None:
         """Go back as far as there are parameters that are not frozen, and no further."""
         first = 0
         while first < len(self.layers) and (not self._learns[first] or self.layers[first].frozen):
             first += 1
-        for layer in reversed(self.layers[first + 1 :]):
-            grad = layer.backward(grad)
+        grad = self._back(self.layers[first + 1 :], grad)
         for layer in self.layers[first : first + 1]:
             layer.backward_parameters(grad)
+
+    def _back(self, layers: Sequence[Layer], grad: Array) -> Array:
+        """Hand the gradient back through the layers, and its memory on to those that need some.
+
+        When a layer has made its gradient, nobody needs the one above it any more: its memory is
+        lent to the layer below. So a chain of any length goes back in two arrays of a size.
+        """
+        above: Layer | None = None
+        free = self._lent
+        for layer in reversed(layers):
+            own = None if layer._buffers is None else layer._buffers.get("grad_x")
+            if own is not None and np.may_share_memory(own, grad):
+                # What came is in the memory that the layer is about to write into.
+                del layer._buffers["grad_x"]  # type: ignore[union-attr]  # it was in there
+                free = None
+            layer._lent = free
+            used, grad = grad, layer.backward(grad)
+            # Only what a layer above wrote into its buffer is ours to lend; and not a view of it.
+            buffers = None if above is None else above._buffers
+            buffer = None if buffers is None else buffers.get("grad_x")
+            mine = buffer is not None and np.may_share_memory(buffer, used)
+            free = used if mine and not np.may_share_memory(used, grad) else None
+            above = layer
+        return grad
 
 
 class Residual(Layer):

@@ -32,7 +32,7 @@ class Betas(Optimizer):
         if epsilon is not None:
             if not epsilon > 0:
                 raise ValueError(f"{name}: epsilon must be greater than 0, got {epsilon}.")
-            self.epsilon = epsilon
+            self.epsilon = float(epsilon)
 
     @property
     def momentum(self) -> float:
@@ -209,7 +209,7 @@ class NAdam(Betas):
         super().__init__(learning_rate, betas, weight_decay, epsilon)
         if not momentum_decay >= 0:
             raise ValueError(f"NAdam: momentum_decay must be 0 or more, got {momentum_decay}.")
-        self.momentum_decay = momentum_decay
+        self.momentum_decay = float(momentum_decay)
         self.decoupled = decoupled
         self.momentum_product = 1.0
 

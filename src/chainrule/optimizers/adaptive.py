@@ -138,7 +138,7 @@ class Adagrad(Optimizer):
             raise ValueError(
                 f"Adagrad: learning_rate_decay must be 0 or more, got {learning_rate_decay}."
             )
-        self.learning_rate_decay = learning_rate_decay
+        self.learning_rate_decay = float(learning_rate_decay)
         self.epsilon = _positive("Adagrad", "epsilon", epsilon)
         self.weight_decay = weight_decay
 
@@ -223,10 +223,10 @@ def _average_square(average: Array, values: Array, rho: float, scratch: Array) -
 def _share(owner: str, name: str, value: float) -> float:
     if not 0 <= value < 1:
         raise ValueError(f"{owner}: {name} must be from 0 to below 1, got {value}.")
-    return value
+    return float(value)
 
 
 def _positive(owner: str, name: str, value: float) -> float:
     if not value > 0:
         raise ValueError(f"{owner}: {name} must be greater than 0, got {value}.")
-    return value
+    return float(value)

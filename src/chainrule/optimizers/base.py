@@ -106,7 +106,7 @@ class Optimizer:
             raise ValueError(
                 f"{type(self).__name__}: weight_decay must be 0 or more, got {weight_decay}."
             )
-        self._weight_decay = weight_decay
+        self._weight_decay = float(weight_decay)
 
     def __repr__(self) -> str:
         return code(self)
@@ -134,11 +134,17 @@ class Optimizer:
         Raises
         ------
         ValueError
-            If the two differ in shape, or in length from those of the step before.
+            If the two differ in shape, or in length from those of the step before, or are no
+            vectors.
         """
         if parameters.shape != gradients.shape:
             raise ValueError(
                 f"{self!r}: {parameters.shape} parameters but {gradients.shape} gradients."
+            )
+        if parameters.ndim != 1:
+            raise ValueError(
+                f"{self!r}: needs one vector of parameters, got shape {parameters.shape}. Pass "
+                "those of a Model, or array.reshape(-1)."
             )
         self._check_size(parameters.size)
         if self.size == 0:
@@ -179,7 +185,7 @@ class Optimizer:
                 w *= 1 - self.learning_rate * decay
             elif decay:
                 decayed = self._room("decayed", parameters)[: w.size]
-                np.multiply(w, decay, out=decayed)
+                np.multiply(w, decay, out=decayed, dtype=decayed.dtype)
                 decayed += g
                 g = decayed
             self.update(w, g, state)

@@ -65,9 +65,10 @@ class SGD(Optimizer):
             raise ValueError("SGD: nesterov needs a momentum above 0 and a dampening of 0.")
         if not 0 <= dampening <= 1:
             raise ValueError(f"SGD: the dampening must be from 0 to 1, got {dampening}.")
-        self.momentum = momentum
+        # Python's numbers: with one of NumPy's, float32 vectors would be reckoned in float64.
+        self.momentum = float(momentum)
         self.nesterov = nesterov
-        self.dampening = dampening
+        self.dampening = float(dampening)
         self.weight_decay = weight_decay
         self.decoupled = decoupled
         self.averages = ("velocity",) if momentum else ()

@@ -56,13 +56,13 @@ class Watch:
         which = "forward" if method == "forward" else "backward"
 
         def around(original: Callable[..., Any]) -> Callable[..., Any]:
-            def watched(*arguments: Any) -> Any:
-                for name, array in _named_arguments(which, arguments):
+            def watched(*arguments: Any, **options: Any) -> Any:
+                for name, array in _named_arguments(which, (*arguments, *options.values())):
                     self._look(thing, path, which, name, array)
                 if which == "forward" and isinstance(thing, Layer):
                     for name in thing.parameter_shapes():
                         self._look(thing, path, which, f"its {name}", getattr(thing, name))
-                result = original(*arguments)
+                result = original(*arguments, **options)
                 self._look(thing, path, which, "what it returned", result)
                 if which == "backward" and isinstance(thing, Layer):
                     for name in thing.parameter_shapes():

@@ -45,7 +45,7 @@ class Profiler(Callback):
         self._layers = [
             named for i, layer in enumerate(model.layers) for named in layer.named_layers(str(i))
         ]
-        self._methods = [
+        self._methods: list[tuple[Any, str]] = [
             *((layer, name) for _, layer in self._layers for name in PASSES),
             *((cost, name) for name in ("forward", "mean", "backward")),
             (model, "loss"), (model, "backward"), (run.optimizer, "step"),
@@ -104,24 +104,24 @@ class Profiler(Callback):
         self._mark = time.perf_counter_ns()
 
     def _begins(self, loss: Callable[..., Any]) -> Callable[..., Any]:
-        def begin(*arguments: Any) -> Any:
+        def begin(*arguments: Any, **options: Any) -> Any:
             if not self._waiting:  # a callback asks for a loss
-                return loss(*arguments)
+                return loss(*arguments, **options)
             self._data = time.perf_counter_ns() - self._mark
             # In the second step all buffers are there: what it still takes are temporaries.
             if self._count == 1 and not tracemalloc.is_tracing():
                 tracemalloc.start()
                 self._tracing = True
             self._waiting, self._watch.on = False, True
-            losses = loss(*arguments)
+            losses = loss(*arguments, **options)
             self._samples = len(losses)
             return losses
 
         return begin
 
     def _ends(self, step: Callable[..., Any]) -> Callable[..., Any]:
-        def end(*vectors: Any) -> Any:
-            result = step(*vectors)
+        def end(*vectors: Any, **options: Any) -> Any:
+            result = step(*vectors, **options)
             self._watch.on = False  # what callbacks ask of the model is not the step's
             start = time.perf_counter_ns()
             self._note_memory()
@@ -139,19 +139,23 @@ class Profiler(Callback):
             return
         self._most_samples = self._samples
         self._held = held(self._run.model, self._run.optimizer)
-        spent = dict(zip(self._methods, self._watch.times, strict=True))
+        spent = self._by_method(self._watch.times)
         products = {
             id(layer): Products(
                 layer.x.size // layer.n_in,
                 layer.n_in,
                 layer.n_out,
-                to_input=spent[layer, "backward"] > 0,
+                to_input=spent[id(layer), "backward"] > 0,
             )
             for _, layer in self._layers
             # A subclass may do something else; a layer that was left out has no input.
             if type(layer) is Linear and layer.__dict__.get("x") is not None
         }
         self._floor = BareProducts(products, self._run.model.dtype) if products else None
+
+    def _by_method(self, times: list[Any]) -> dict[tuple[int, str], Any]:
+        # By id: a layer of one's own may equal another, or have no hash.
+        return {(id(thing), name): t for (thing, name), t in zip(self._methods, times, strict=True)}
 
     # -- the figures ----------------------------------------------------------------------------
 
@@ -162,9 +166,7 @@ class Profiler(Callback):
         middle = middle_half(steps, steps[:, 0])
         # A little too much may have been taken off for the measuring: no time is below 0.
         step, data, *times = np.maximum(middle.mean(axis=0), 0).tolist()
-        spent = {
-            (id(thing), name): t for (thing, name), t in zip(self._methods, times, strict=True)
-        }
+        spent = self._by_method(times)
         floors: dict[int, float] = {}
         if self._floor is not None:
             while len(self._floor.rounds) < FEWEST_ROUNDS:

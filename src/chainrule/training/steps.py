@@ -58,7 +58,7 @@ class Pace:
         if isinstance(schedule, Schedule) and self.momentum:
             momentum = schedule.momentum_at(position, total)
             if momentum is not None:
-                self.optimizer.momentum = momentum
+                self.optimizer.momentum = float(momentum)
 
     def observe(self, row: dict[str, float]) -> None:
         """Write the learning rate into an epoch's row, and let the schedule look at it."""

@@ -54,7 +54,8 @@ class Threads(Callback):
     """
 
     def __init__(self, count: int | Literal["auto"] = "auto") -> None:
-        if count != "auto" and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+        whole = isinstance(count, (int, np.integer)) and not isinstance(count, bool)
+        if count != "auto" and (not whole or count < 1):
             raise ValueError(f'Threads: count must be 1 or more, or "auto", got {count!r}.')
         try:
             import threadpoolctl
@@ -62,7 +63,7 @@ class Threads(Callback):
             raise ImportError(
                 "Threads needs threadpoolctl: pip install 'chainrule[threads]'"
             ) from error
-        self.count = count
+        self.count = count if count == "auto" else int(count)
         self.chosen = 0
         self._libraries = threadpoolctl.ThreadpoolController().select(user_api="blas")
         self._before: list[int] = []
