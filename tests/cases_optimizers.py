@@ -55,8 +55,8 @@ OPTIMIZERS = [
     ),
     row(lambda: cr.Adagrad(0.1), "Adagrad", lr=0.1),
     row(
-        lambda: cr.Adagrad(0.1, learning_rate_decay=0.01, epsilon=1e-3, weight_decay=0.1),
-        "Adagrad", lr=0.1, lr_decay=0.01, eps=1e-3, weight_decay=0.1,
+        lambda: cr.Adagrad(0.1, learning_rate_decay=0.001, epsilon=1e-3, weight_decay=0.1),
+        "Adagrad", lr=0.1, lr_decay=0.001, eps=1e-3, weight_decay=0.1,
     ),
     row(lambda: cr.Adadelta(), "Adadelta"),
     row(

@@ -220,6 +220,20 @@ def test_optimizer_step_for_step(case, dtype, torch, rng):
         assert_close(ours, theirs.detach().numpy(), 1e-6 if dtype is np.float32 else case.tolerance)
 
 
+@pytest.mark.parametrize(
+    "name", ["RMSprop", "Adagrad", "Adadelta", "Adam", "AdamW", "NAdam", "RAdam"]
+)
+def test_the_defaults_are_pytorchs(name, torch, rng):
+    start = rng.standard_normal(30)
+    ours, theirs = start.copy(), torch.nn.Parameter(torch.tensor(start))
+    optimizer, reference = getattr(cr, name)(), getattr(torch.optim, name)([theirs])
+    for gradient in 1e-3 * rng.standard_normal((10, 30)):  # small, so that epsilon counts
+        optimizer.step(ours, gradient)
+        theirs.grad = torch.tensor(gradient)
+        reference.step()
+    assert_close(ours - start, theirs.detach().numpy() - start, 1e-8)
+
+
 @each_type
 @every_optimizer
 def test_a_whole_net_for_twenty_steps(case, dtype, torch, rng):

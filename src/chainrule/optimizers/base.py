@@ -7,6 +7,8 @@ is still in the processor's cache for the next.
 """
 
 import math
+from bisect import bisect_right
+from operator import attrgetter
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +21,8 @@ __all__ = ["Optimizer"]
 
 # Values in a block: shorter ones cost more calls, longer ones leave the cache.
 BLOCK = 131_072
+
+_start = attrgetter("start")
 
 
 class Optimizer:
@@ -66,9 +70,7 @@ class Optimizer:
     momentum: float = 0.0
 
     _weight_decay = 0.0
-    # Of the group that is being moved.
-    _rate = 1.0
-    _decays = True
+    _rate = 1.0  # of the parameters that are being moved
 
     def __init__(self, learning_rate: float) -> None:
         self.learning_rate = learning_rate
@@ -78,7 +80,7 @@ class Optimizer:
         self.size = 0
         self.state: dict[str, Array] = {}
         self.groups: list[Group] = []
-        self._without_decay: list[Group] = []
+        self._stretches: list[Group] = []
         self._rooms: dict[str, Array] = {}
 
     @property
@@ -97,8 +99,8 @@ class Optimizer:
 
     @property
     def weight_decay(self) -> float:
-        """The pull of a parameter towards 0: 0 or more; in ``update`` that of the block."""
-        return self._weight_decay if self._decays else 0.0
+        """The pull of a parameter towards 0: 0 or more."""
+        return self._weight_decay
 
     @weight_decay.setter
     def weight_decay(self, weight_decay: float) -> None:
@@ -146,18 +148,16 @@ class Optimizer:
                 f"{self!r}: needs one vector of parameters, got shape {parameters.shape}. Pass "
                 "those of a Model, or array.reshape(-1)."
             )
-        self._check_size(parameters.size)
-        if self.size == 0:
+        if self.size != parameters.size:
             self._begin(parameters)
         self.steps += 1
         self.begin_step()
         try:
-            for group in self.groups if self._weight_decay else self._without_decay:
-                self._rate, self._decays = group.rate, group.decays
-                if group.rate > 0:
-                    self._move_group(group, parameters, gradients)
+            for stretch in self._stretches:
+                self._rate = stretch.rate
+                self._move_stretch(parameters, gradients, stretch)
         finally:
-            self._rate, self._decays = 1.0, True
+            self._rate = 1.0
 
     def begin_step(self) -> None:
         """Prepare what all blocks of a step share; ``steps`` has counted it already."""
@@ -173,24 +173,44 @@ class Optimizer:
 
     # -- inner parts ----------------------------------------------------------------------------
 
-    def _move_group(self, group: Group, parameters: Array, gradients: Array) -> None:
-        scratch = self._room("scratch", parameters)
-        for start in range(group.start, group.stop, BLOCK):
-            block = slice(start, min(start + BLOCK, group.stop))
+    def _move_stretch(self, parameters: Array, gradients: Array, stretch: Group) -> None:
+        """Move a stretch of the parameters, block by block."""
+        scratch = self._room("scratch", min(BLOCK, self.size), parameters)
+        for start in range(stretch.start, stretch.stop, BLOCK):
+            block = slice(start, min(start + BLOCK, stretch.stop))
             w, g = parameters[block], gradients[block].astype(scratch.dtype, copy=False)
+            if self._weight_decay:
+                g = self._decay(w, g, block)
             state = {name: vector[block] for name, vector in self.state.items()}
             state["scratch"] = scratch[: w.size]
-            decay = self.weight_decay
-            if decay and self.decoupled:
-                w *= 1 - self.learning_rate * decay
-            elif decay:
-                decayed = self._room("decayed", parameters)[: w.size]
-                np.multiply(w, decay, out=decayed, dtype=decayed.dtype)
-                decayed += g
-                g = decayed
             self.update(w, g, state)
 
+    def _decay(self, w: Array, g: Array, block: slice) -> Array:
+        """Pull at the parameters, or return the gradient with the pull in it."""
+        room = self._room("decay", min(BLOCK, self.size), w)[: w.size]
+        group = self.groups[bisect_right(self.groups, block.start, key=_start) - 1]
+        decay: float | Array = self._weight_decay
+        if block.stop > group.stop:  # a small net: in one block are weights and biases
+            decay = np.multiply(self._pulled(w)[block], decay, out=room)
+        elif not group.decays:
+            return g
+        if self.decoupled:
+            w *= 1 - self.learning_rate * decay
+            return g
+        np.multiply(w, decay, out=room, dtype=room.dtype)
+        room += g
+        return room
+
+    def _pulled(self, parameters: Array) -> Array:
+        """Return a vector of 1 where there is decay, and 0 elsewhere."""
+        if "pulled" not in self._rooms:
+            pulled = self._room("pulled", self.size, parameters)
+            for group in self.groups:
+                pulled[group.start : group.stop] = group.decays
+        return self._rooms["pulled"]
+
     def _begin(self, parameters: Array) -> None:
+        self._check_size(parameters.size)
         # Averages of float16 would lose what small steps add: float32 at least.
         dtype = np.result_type(parameters, np.float32)
         self.state = {name: np.zeros(parameters.shape, dtype) for name in self.averages}
@@ -198,16 +218,18 @@ class Optimizer:
         if not self.groups:
             self._group([Group(0, parameters.size)])
 
-    def _room(self, name: str, parameters: Array) -> Array:
-        """Return memory to work in, as long as the longest block."""
+    def _room(self, name: str, size: int, parameters: Array) -> Array:
+        """Return memory to work in."""
         if name not in self._rooms:
-            dtype = np.result_type(parameters, np.float32)
-            self._rooms[name] = np.empty(min(BLOCK, parameters.size), dtype)
+            self._rooms[name] = np.empty(size, np.result_type(parameters, np.float32))
         return self._rooms[name]
 
     def _group(self, groups: list[Group]) -> None:
         self.groups = groups
-        self._without_decay = joined([Group(g.start, g.stop, g.rate) for g in groups])
+        # Whether a parameter decays does not part them here: fewer calls for a small net.
+        moving = joined([Group(group.start, group.stop, group.rate) for group in groups])
+        self._stretches = [stretch for stretch in moving if stretch.rate > 0]
+        self._rooms.pop("pulled", None)
 
     def _check_size(self, size: int) -> None:
         known = self.size or (self.groups[-1].stop if self.groups else size)

@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -222,6 +222,11 @@ class _Steps:
     accumulate: int
     mean: MeanGradient = field(default_factory=MeanGradient)
 
+    def parts(self, first: Any, rest: Iterator[Any]) -> Iterator[Any]:
+        """Yield the mini-batches of one step, each when the one before has been used."""
+        yield first
+        yield from itertools.islice(rest, self.accumulate - 1)
+
 
 def _epoch(
     run: Run,
@@ -240,9 +245,8 @@ def _epoch(
         run.step += 1
         steps.pace.set(run)
         before = total, count
-        for x, y, *weights in itertools.chain(
-            [batch], itertools.islice(batches, steps.accumulate - 1)
-        ):
+        parts = [batch] if steps.accumulate == 1 else steps.parts(batch, batches)
+        for x, y, *weights in parts:
             losses = model.loss(x, y, *weights)
             total += model.cost.mean() * len(losses)
             count += len(losses)
