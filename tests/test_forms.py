@@ -110,6 +110,26 @@ def test_compiled_optimizers_change_no_bit(make, dtype, request):
     np.testing.assert_array_equal(walked(make, dtype), numpy)
 
 
+@every_optimizer
+@both_types
+def test_compiled_optimizers_move_groups_alike(make, dtype, request):
+    def moved():
+        layers = [cr.Linear(6, 5), cr.ReLU(), cr.Linear(5, 4), cr.LayerNorm(4), cr.Linear(4, 2)]
+        net, rng = cr.Model(layers, cr.SoftmaxCrossEntropy(), dtype=dtype), np.random.default_rng(6)
+        optimizer = make()
+        optimizer.rates = {"2.weights": 0.5}
+        net.layers[4].frozen = True
+        optimizer.bind(net)
+        for _ in range(4):
+            gradients = rng.standard_normal(net.parameters.size).astype(dtype)
+            optimizer.step(net.parameters, gradients)
+        return net.parameters
+
+    numpy = moved()
+    request.getfixturevalue("compiled")
+    np.testing.assert_array_equal(moved(), numpy)
+
+
 @both_types
 @pytest.mark.parametrize("case", LAYERS, ids=lambda case: case.name)
 def test_compiled_layers(case, dtype, request):

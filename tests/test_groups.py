@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import chainrule.optimizers.base
 from cases_optimizers import OPTIMIZERS
 from chainrule import *
 from chainrule.optimizers import decay_all
@@ -182,3 +183,32 @@ def test_an_error_in_the_middle_of_a_step_leaves_the_learning_rate(rng):
     with pytest.raises(RuntimeError, match="broken"):
         optimizer.bind(net).step(net.parameters, net.gradients)
     assert optimizer.learning_rate == 0.5
+
+
+@every
+@given(size=st.integers(1, 200))
+@settings(max_examples=8, deadline=None)
+def test_blocks_of_any_size_change_nothing(make, size):
+    """They may cut through a layer, or hold several with and without decay."""
+    moved = []
+    for block in (size, 131_072):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(chainrule.optimizers.base, "BLOCK", block)
+            net, optimizer, rng = deep(), make(), np.random.default_rng(2)
+            optimizer.rates = {"3": 0.5}
+            net.layers[4].frozen = True
+            optimizer.bind(net)
+            for _ in range(3):
+                optimizer.step(net.parameters, rng.standard_normal(net.parameters.size))
+            moved.append(net.parameters)
+    np.testing.assert_allclose(*moved, rtol=1e-13)
+
+
+def test_half_precision_decays_the_same_parameters(rng):
+    """Also where a block holds weights and biases."""
+    for make in (lambda: SGD(0.5, 0.9, weight_decay=0.5), lambda: AdamW(0.5, weight_decay=0.5)):
+        nets = [deep(dtype=np.float64), deep(dtype=np.float16)]
+        nets[0].parameters = nets[1].parameters
+        for net in nets:
+            make().bind(net).step(net.parameters, np.zeros_like(net.gradients))
+        np.testing.assert_allclose(nets[1].parameters, nets[0].parameters, rtol=2e-3, atol=1e-4)
