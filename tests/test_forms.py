@@ -5,20 +5,13 @@ import pytest
 
 import chainrule as cr
 import chainrule.compiled
-import chainrule.optimizers
+import chainrule.optimizers.base
 from cases import LAYERS, LOSSES, drawn, layer_input
+from cases_optimizers import OPTIMIZERS
 from chainrule.layers.rows import row_max, row_sum
 
-OPTIMIZERS = [
-    lambda: cr.SGD(0.05),
-    lambda: cr.SGD(0.05, 0.9),
-    lambda: cr.SGD(0.05, 0.9, nesterov=True),
-    lambda: cr.SGD(0.05, 0.9, dampening=0.5, weight_decay=0.01),
-    lambda: cr.Adam(0.05),
-    lambda: cr.Adam(0.05, weight_decay=0.01),
-    lambda: cr.AdamW(0.05),
-]
-every_optimizer = pytest.mark.parametrize("make", OPTIMIZERS, ids=lambda make: repr(make()))
+MAKERS = [case.make for case in OPTIMIZERS]
+every_optimizer = pytest.mark.parametrize("make", MAKERS, ids=lambda make: repr(make()))
 both_types = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
@@ -105,7 +98,7 @@ def walked(make, dtype, size=1000, steps=5):
 @both_types
 def test_blocks_change_no_bit(make, dtype, monkeypatch):
     whole = walked(make, dtype)
-    monkeypatch.setattr(chainrule.optimizers, "BLOCK", 64)
+    monkeypatch.setattr(chainrule.optimizers.base, "BLOCK", 64)
     np.testing.assert_array_equal(walked(make, dtype), whole)
 
 
@@ -115,6 +108,26 @@ def test_compiled_optimizers_change_no_bit(make, dtype, request):
     numpy = walked(make, dtype)
     request.getfixturevalue("compiled")
     np.testing.assert_array_equal(walked(make, dtype), numpy)
+
+
+@every_optimizer
+@both_types
+def test_compiled_optimizers_move_groups_alike(make, dtype, request):
+    def moved():
+        layers = [cr.Linear(6, 5), cr.ReLU(), cr.Linear(5, 4), cr.LayerNorm(4), cr.Linear(4, 2)]
+        net, rng = cr.Model(layers, cr.SoftmaxCrossEntropy(), dtype=dtype), np.random.default_rng(6)
+        optimizer = make()
+        optimizer.rates = {"2.weights": 0.5}
+        net.layers[4].frozen = True
+        optimizer.bind(net)
+        for _ in range(4):
+            gradients = rng.standard_normal(net.parameters.size).astype(dtype)
+            optimizer.step(net.parameters, gradients)
+        return net.parameters
+
+    numpy = moved()
+    request.getfixturevalue("compiled")
+    np.testing.assert_array_equal(moved(), numpy)
 
 
 @both_types

@@ -7,6 +7,7 @@ import pytest
 
 import chainrule as cr
 from cases import LAYERS, LOSSES, drawn, layer_input
+from cases_optimizers import OPTIMIZERS, in_torch
 
 GOLDEN = Path(__file__).parent / "golden" / "golden.npz"
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-12}
@@ -202,48 +203,40 @@ def test_kinks_of_losses(torch):
         np.testing.assert_allclose(loss.backward(), tensor.grad.numpy(), rtol=1e-14)
 
 
-OPTIMIZERS = [
-    (lambda: cr.SGD(0.1), "SGD", {"lr": 0.1}),
-    (lambda: cr.SGD(0.1, 0.9), "SGD", {"lr": 0.1, "momentum": 0.9}),
-    (
-        lambda: cr.SGD(0.1, 0.9, nesterov=True, weight_decay=0.01),
-        "SGD",
-        {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01},
-    ),
-    (
-        lambda: cr.SGD(0.1, 0.8, dampening=0.3),
-        "SGD",
-        {"lr": 0.1, "momentum": 0.8, "dampening": 0.3},
-    ),
-    (lambda: cr.SGD(0.1, weight_decay=0.1), "SGD", {"lr": 0.1, "weight_decay": 0.1}),
-    (lambda: cr.Adam(0.01), "Adam", {"lr": 0.01}),
-    (
-        lambda: cr.Adam(0.01, (0.8, 0.9), epsilon=1e-3, weight_decay=0.1),
-        "Adam",
-        {"lr": 0.01, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1},
-    ),
-    (lambda: cr.AdamW(0.01), "AdamW", {"lr": 0.01}),
-    (lambda: cr.AdamW(0.01, weight_decay=0.3), "AdamW", {"lr": 0.01, "weight_decay": 0.3}),
-]
+every_optimizer = pytest.mark.parametrize("case", in_torch(OPTIMIZERS), ids=lambda case: case.name)
 
 
-@pytest.mark.parametrize(("make", "name", "options"), OPTIMIZERS)
 @each_type
-def test_optimizer_step_for_step(make, name, options, dtype, torch, rng):
+@every_optimizer
+def test_optimizer_step_for_step(case, dtype, torch, rng):
     start = rng.standard_normal(30).astype(dtype)
     ours, theirs = start.copy(), torch.nn.Parameter(torch.tensor(start))
-    optimizer, reference = make(), getattr(torch.optim, name)([theirs], **options)
+    optimizer, reference = case.make(), case.reference(torch, [theirs])
     for _ in range(50):
         gradient = rng.standard_normal(30).astype(dtype)
         optimizer.step(ours, gradient)
         theirs.grad = torch.tensor(gradient)
         reference.step()
-        assert_close(ours, theirs.detach().numpy(), 1e-6 if dtype is np.float32 else 1e-12)
+        assert_close(ours, theirs.detach().numpy(), 1e-6 if dtype is np.float32 else case.tolerance)
+
+
+@pytest.mark.parametrize(
+    "name", ["RMSprop", "Adagrad", "Adadelta", "Adam", "AdamW", "NAdam", "RAdam"]
+)
+def test_the_defaults_are_pytorchs(name, torch, rng):
+    start = rng.standard_normal(30)
+    ours, theirs = start.copy(), torch.nn.Parameter(torch.tensor(start))
+    optimizer, reference = getattr(cr, name)(), getattr(torch.optim, name)([theirs])
+    for gradient in 1e-3 * rng.standard_normal((10, 30)):  # small, so that epsilon counts
+        optimizer.step(ours, gradient)
+        theirs.grad = torch.tensor(gradient)
+        reference.step()
+    assert_close(ours - start, theirs.detach().numpy() - start, 1e-8)
 
 
 @each_type
-@pytest.mark.parametrize(("make", "name", "options"), OPTIMIZERS)
-def test_a_whole_net_for_twenty_steps(make, name, options, dtype, torch, rng):
+@every_optimizer
+def test_a_whole_net_for_twenty_steps(case, dtype, torch, rng):
     """Forward, loss, backward and step together; float32 drifts by its own roundings."""
     x, y = rng.standard_normal((20, 16, 8)).astype(dtype), rng.integers(0, 3, (20, 16))
     net = cr.Model(
@@ -254,7 +247,7 @@ def test_a_whole_net_for_twenty_steps(make, name, options, dtype, torch, rng):
     for our_part, their_part in ((net.layers[0], theirs[0]), (net.layers[2], theirs[2])):
         their_part.weight.data = torch.tensor(our_part.weights.T.copy())
         their_part.bias.data = torch.tensor(our_part.biases.copy())
-    optimizer, reference = make(), getattr(torch.optim, name)(theirs.parameters(), **options)
+    optimizer, reference = case.make(), case.reference(torch, theirs.parameters())
     for inputs, labels in zip(x, y, strict=True):
         losses = net.loss(inputs, labels)
         net.backward()
@@ -265,7 +258,7 @@ def test_a_whole_net_for_twenty_steps(make, name, options, dtype, torch, rng):
         )
         value.backward()
         reference.step()
-        tolerance = {np.float32: 1e-4, np.float64: 1e-11}[dtype]
+        tolerance = {np.float32: 1e-4, np.float64: case.tolerance}[dtype]
         assert losses.mean() == pytest.approx(value.item(), rel=tolerance)
         for our_part, their_part in ((net.layers[0], theirs[0]), (net.layers[2], theirs[2])):
             assert_close(our_part.weights.T, their_part.weight.detach(), tolerance)

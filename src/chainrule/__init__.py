@@ -75,8 +75,40 @@ from chainrule.losses import (
     SoftmaxCrossEntropy,
 )
 from chainrule.model import Model
-from chainrule.optimizers import SGD, Adam, AdamW, Optimizer
-from chainrule.training import Callback, History, KeepBest, Run, Threads, evaluate, train
+from chainrule.optimizers import (
+    LBFGS,
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdamW,
+    Lion,
+    NAdam,
+    Optimizer,
+    RAdam,
+    RMSprop,
+)
+from chainrule.schedules import (
+    Cosine,
+    ExponentialDecay,
+    OneCycle,
+    Plateau,
+    Polynomial,
+    Schedule,
+    StepDecay,
+    Warmup,
+)
+from chainrule.training import (
+    Callback,
+    History,
+    KeepBest,
+    Run,
+    Threads,
+    WeightAverage,
+    evaluate,
+    find_learning_rate,
+    train,
+)
 
 if TYPE_CHECKING:
     from chainrule.gradcheck import GradientReport, check_gradients
@@ -84,6 +116,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Adadelta",
+    "Adagrad",
     "Adam",
     "AdamW",
     "AdaptiveAvgPool1d",
@@ -100,10 +134,12 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "ConvTranspose2d",
+    "Cosine",
     "CrossEntropy",
     "Dropout",
     "ELU",
     "Embedding",
+    "ExponentialDecay",
     "Flatten",
     "GELU",
     "GlobalAvgPool",
@@ -113,12 +149,14 @@ __all__ = [
     "History",
     "Huber",
     "KeepBest",
+    "LBFGS",
     "LSTM",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
     "LearnedPositions",
     "Linear",
+    "Lion",
     "LogSoftmax",
     "Loss",
     "MaxPool1d",
@@ -127,15 +165,22 @@ __all__ = [
     "MeanSquaredError",
     "Model",
     "MultiHeadAttention",
+    "NAdam",
+    "OneCycle",
     "Optimizer",
     "Parallel",
+    "Plateau",
+    "Polynomial",
+    "RAdam",
     "RNN",
     "ReLU",
     "Relu",
     "Reshape",
     "Residual",
     "RMSNorm",
+    "RMSprop",
     "Run",
+    "Schedule",
     "Sequential",
     "SGD",
     "Sigmoid",
@@ -144,17 +189,21 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "Softplus",
     "SpatialDropout",
+    "StepDecay",
     "Tanh",
     "Threads",
     "TransformerBlock",
     "Transpose",
     "check_gradients",
     "evaluate",
+    "find_learning_rate",
     "load",
     "load_digits",
     "load_minibatches",
     "load_mnist",
     "train",
+    "Warmup",
+    "WeightAverage",
 ]
 
 

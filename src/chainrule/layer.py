@@ -244,6 +244,9 @@ class Layer(Function):
         Declared in the class: the state, which are float arrays that the layer changes itself, as
         the running statistics of a normalisation, in float32 at least. They are saved, loaded and
         copied with it, but have no gradient, and no optimiser moves them.
+    frozen : bool
+        Whether training leaves its parameters as they are, and those of the layers inside it. It is
+        not saved: what is frozen is a decision about a training, not a property of the net.
 
     Examples
     --------
@@ -277,6 +280,9 @@ class Layer(Function):
 
     parameters: ClassVar[dict[str, str]] = {}
     persistent: ClassVar[tuple[str, ...]] = ()
+
+    # Whether optimisers leave its parameters, and those of the layers inside it, as they are.
+    frozen: bool = False
 
     # Whether its input may be indices: a model then hands whole numbers on as they are.
     takes_integers: bool = False

@@ -7,6 +7,7 @@ pytest.importorskip("matplotlib")
 from matplotlib.figure import Figure
 
 from chainrule import History, Linear, plots
+from chainrule.training import LearningRates
 from chainrule.training.profile import Profile, ProfileRow
 
 
@@ -196,3 +197,14 @@ def test_matplotlib_s_settings_are_left_alone(rng):
     plots.weights(rng.standard_normal((4, 3)), (2, 2))
     plots.curves(history(3))
     assert dict(mpl.rcParams) == before
+
+
+@pytest.mark.parametrize("diverges", [True, False])
+def test_learning_rate(diverges, tmp_path):
+    rates = np.geomspace(1e-4, 10, 30)
+    losses = 1 / (1 + rates) + diverges * rates**2 / 30
+    found = LearningRates(rates, losses, losses, 0.05, 0.1, diverged=diverges)
+    axes = plots.learning_rate(found)
+    np.testing.assert_array_equal(axes.get_lines()[1].get_xdata(), rates)
+    assert "a tenth of the least loss's: 0.1" in axes.get_legend().get_texts()[3].get_text()
+    assert drawn(axes, tmp_path) > 5000

@@ -91,6 +91,44 @@ def train(
     return train_command(settings)
 
 
+@app.command(name="find-lr")
+def find_lr(
+    data: str = "digits",
+    /,
+    *,
+    model: str = "mlp",
+    hidden: str | None = None,
+    batch_size: Whole = 64,
+    seed: Whole = 0,
+    steps: Whole = 200,
+    out: Path = Path("learning-rate.png"),
+) -> int:
+    """Suggest a learning rate, from a short mock training in which it grows.
+
+    Parameters
+    ----------
+    data
+        As for `chainrule train`.
+    model
+        mlp or lenet, as for `chainrule train`.
+    hidden
+        Units in the hidden linear layers, as for `chainrule train`.
+    batch_size
+        Samples in a mini-batch.
+    seed
+        Draws the first weights and the order of the samples.
+    steps
+        How many steps the mock training has.
+    out
+        The picture to draw: the loss over the learning rate.
+    """
+    from chainrule.cli.find_lr import find_lr_command
+    from chainrule.cli.train import Settings
+
+    settings = Settings(data, model, hidden, None, None, batch_size, seed, False, None, False, None)
+    return find_lr_command(settings, steps, out)
+
+
 @app.command
 def predict(
     model: Path,

@@ -20,7 +20,7 @@ from chainrule.model import Model
 from chainrule.optimizers import SGD, Adam, Optimizer
 from chainrule.training import Callback, History, KeepBest, Run, Threads, evaluate, train
 
-__all__ = ["Settings", "train_command"]
+__all__ = ["Settings", "checked", "train_command"]
 
 
 @dataclass
@@ -76,7 +76,7 @@ class _UpAndDown(Callback):
 
 def train_command(settings: Settings) -> int:
     """Train, save, draw, and say what was made; return the exit code."""
-    widths = _checked(settings)
+    widths = checked(settings)
     data = load_data(settings.data)
     preparation = data.preparation
     build = {"mlp": nets.mlp, "lenet": nets.lenet}[settings.model]
@@ -182,7 +182,7 @@ def _code(stop: KeyboardInterrupt) -> int:
     return exit_code(stop)
 
 
-def _checked(settings: Settings) -> list[int]:
+def checked(settings: Settings) -> list[int]:
     """Refuse what makes no sense or cannot end well; return the widths of the hidden layers."""
     if settings.epochs is not None and settings.epochs < 1:
         raise UsageError(f"--epochs must be at least 1, got {settings.epochs}.")

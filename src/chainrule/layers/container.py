@@ -37,8 +37,7 @@ class Sequential(Layer):
         self.layers = _checked(type(self).__name__, layers)
         self.takes_integers = self.layers[0].takes_integers
         # Below the first layer with parameters, nobody asks for a gradient in training.
-        learns = [any(part.parameters for part in layer.walk()) for layer in self.layers]
-        self._first = learns.index(True) if any(learns) else len(learns)
+        self._learns = [any(part.parameters for part in layer.walk()) for layer in self.layers]
         # One source for all, until a model gives its own: two equal layers must not draw the same.
         self.rng = np.random.default_rng(0)
 
@@ -57,9 +56,12 @@ class Sequential(Layer):
         return self._back(self.layers, grad)
 
     def backward_parameters(self, grad: Array) -> None:
-        """Go back as far as there are parameters, and no further."""
-        grad = self._back(self.layers[self._first + 1 :], grad)
-        for layer in self.layers[self._first : self._first + 1]:
+        """Go back as far as there are parameters that are not frozen, and no further."""
+        first = 0
+        while first < len(self.layers) and (not self._learns[first] or self.layers[first].frozen):
+            first += 1
+        grad = self._back(self.layers[first + 1 :], grad)
+        for layer in self.layers[first : first + 1]:
             layer.backward_parameters(grad)
 
     def _back(self, layers: Sequence[Layer], grad: Array) -> Array:

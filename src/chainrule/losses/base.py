@@ -32,6 +32,7 @@ class Loss(Function):
     share: Array | float  # of each point in the mean
     losses: Array | None = None
     sample_totals: Array | None = None
+    largest_weight: float = 1.0
 
     def forward(
         self, outputs: Array, targets: ArrayLike, sample_weights: ArrayLike | None = None
@@ -93,6 +94,14 @@ class Loss(Function):
             return float(np.add.reduce(self.losses, dtype=np.float64)) / len(self.losses)
         return float(np.average(self.losses, weights=self.sample_totals))
 
+    def total_weight(self) -> float:
+        """Return the sum of the weights in the last ``mean``: without weights, of the samples."""
+        if self.losses is None:
+            raise RuntimeError(f"{self!r}: total_weight() needs a forward() before it.")
+        if self.sample_totals is None:
+            return float(len(self.losses))
+        return float(self.sample_totals.sum(dtype=np.float64)) * self.largest_weight
+
     def prepare(self, outputs: Array, targets: Array) -> Array:
         """Bring the targets into the form that ``points`` works with; here: values."""
         return values_like(self, outputs, targets)
@@ -141,6 +150,7 @@ class Loss(Function):
         largest = weights.max()
         if not largest > 0:
             raise ValueError(f"{self!r}: every weight is 0: there is no mean to take.")
+        self.largest_weight = float(largest)
         scaled: Array = weights / largest
         return scaled  # only ratios count, and these sum without overflow
 

@@ -1,9 +1,22 @@
 """Training: the loop, and what goes on round it."""
 
+from chainrule.training.average import WeightAverage
 from chainrule.training.callbacks import Callback, KeepBest
 from chainrule.training.evaluation import evaluate
+from chainrule.training.finder import LearningRates, find_learning_rate
 from chainrule.training.history import History
 from chainrule.training.loop import Run, train
 from chainrule.training.threads import Threads
 
-__all__ = ["Callback", "History", "KeepBest", "Run", "Threads", "evaluate", "train"]
+__all__ = [
+    "Callback",
+    "History",
+    "KeepBest",
+    "LearningRates",
+    "Run",
+    "Threads",
+    "WeightAverage",
+    "evaluate",
+    "find_learning_rate",
+    "train",
+]

@@ -1,0 +1,243 @@
+"""What every optimiser shares.
+
+An optimiser sees two vectors and nothing else: all parameters of the net end to end, and all their
+gradients. What it remembers from step to step is one vector of the same length for each of its
+averages. A step goes through them all a block at a time, so that what one line of arithmetic leaves
+is still in the processor's cache for the next.
+"""
+
+import math
+from bisect import bisect_right
+from operator import attrgetter
+from typing import Any, Self
+
+import numpy as np
+
+from chainrule.description import code
+from chainrule.layer import Array
+from chainrule.optimizers.groups import DecayRule, Group, Net, decay_matrices, groups_of, joined
+
+__all__ = ["Optimizer"]
+
+# Values in a block: shorter ones cost more calls, longer ones leave the cache.
+BLOCK = 131_072
+
+_start = attrgetter("start")
+
+
+class Optimizer:
+    r"""The base of every optimiser.
+
+    A subclass names in ``averages`` the vectors that it remembers, and defines ``update``, which
+    moves one block of the parameters.
+
+    Weight decay pulls every parameter towards 0, either as a part of the gradient,
+    :math:`g + \lambda w`, or past it (decoupled), :math:`w \leftarrow (1 - \eta \lambda) w`.
+
+    Parameters
+    ----------
+    learning_rate : float
+        The size of a step.
+
+    Attributes
+    ----------
+    weight_decay : float
+        :math:`\lambda`, 0 for none.
+    decoupled : bool
+        Whether weight decay goes past the averages.
+    momentum : float
+        How much of the last step's direction stays, 0 where there is no such thing. A schedule may
+        change it.
+    rates : dict of str to float
+        What the learning rate is multiplied by in a layer or a parameter, by its name in the model:
+        ``{"0": 0.1, "2.biases": 2}``. ``bind`` reads it.
+    decays : function
+        Whether weight decay pulls at a parameter, given its name and the array. By default it does
+        at what has two axes or more: no biases, nothing of a normalisation. ``bind`` reads it.
+    steps : int
+        How many it has made.
+    state : dict of str to array
+        The vectors that it remembers.
+
+    Notes
+    -----
+    Source of decoupled weight decay: Loshchilov and Hutter, Decoupled Weight Decay Regularization,
+    2017.
+    """
+
+    averages: tuple[str, ...] = ()
+    decoupled: bool = False
+    momentum: float = 0.0
+
+    _weight_decay = 0.0
+    _rate = 1.0  # of the parameters that are being moved
+
+    def __init__(self, learning_rate: float) -> None:
+        self.learning_rate = learning_rate
+        self.rates: dict[str, float] = {}
+        self.decays: DecayRule = decay_matrices
+        self.steps = 0
+        self.size = 0
+        self.state: dict[str, Array] = {}
+        self.groups: list[Group] = []
+        self._stretches: list[Group] = []
+        self._rooms: dict[str, Array] = {}
+
+    @property
+    def learning_rate(self) -> float:
+        """The size of a step: greater than 0, and finite; in ``update`` that of the block."""
+        return self._learning_rate * self._rate
+
+    @learning_rate.setter
+    def learning_rate(self, learning_rate: float) -> None:
+        if not 0 < learning_rate < math.inf:
+            raise ValueError(
+                f"{type(self).__name__}: the learning rate must be greater than 0, and finite, "
+                f"got {learning_rate}."
+            )
+        self._learning_rate = float(learning_rate)
+
+    @property
+    def weight_decay(self) -> float:
+        """The pull of a parameter towards 0: 0 or more."""
+        return self._weight_decay
+
+    @weight_decay.setter
+    def weight_decay(self, weight_decay: float) -> None:
+        if not weight_decay >= 0:
+            raise ValueError(
+                f"{type(self).__name__}: weight_decay must be 0 or more, got {weight_decay}."
+            )
+        self._weight_decay = float(weight_decay)
+
+    def __repr__(self) -> str:
+        return code(self)
+
+    def bind(self, net: Net) -> Self:
+        """Read from a model which parameters are frozen, decay, or have a rate of their own.
+
+        ``train`` does it when it starts. In a loop of one's own it is called once, and again when
+        that changes; without it all parameters move alike.
+
+        Raises
+        ------
+        ValueError
+            If ``rates`` has a name that the model has not, or it has made steps on a net of
+            another size.
+        """
+        groups = groups_of(net, self.rates, self.decays)
+        self._check_size(groups[-1].stop if groups else 0)
+        self._group(groups)
+        return self
+
+    def step(self, parameters: Array, gradients: Array) -> None:
+        """Move ``parameters`` in place by one step against ``gradients``, which stay as they are.
+
+        Raises
+        ------
+        ValueError
+            If the two differ in shape, or in length from those of the step before, or are no
+            vectors.
+        """
+        if parameters.shape != gradients.shape:
+            raise ValueError(
+                f"{self!r}: {parameters.shape} parameters but {gradients.shape} gradients."
+            )
+        if parameters.ndim != 1:
+            raise ValueError(
+                f"{self!r}: needs one vector of parameters, got shape {parameters.shape}. Pass "
+                "those of a Model, or array.reshape(-1)."
+            )
+        if self.size != parameters.size:
+            self._begin(parameters)
+        self.steps += 1
+        self.begin_step()
+        try:
+            for stretch in self._stretches:
+                self._rate = stretch.rate
+                self._move_stretch(parameters, gradients, stretch)
+        finally:
+            self._rate = 1.0
+
+    def begin_step(self) -> None:
+        """Prepare what all blocks of a step share; ``steps`` has counted it already."""
+
+    def update(self, parameters: Array, gradients: Array, state: dict[str, Array]) -> None:
+        """Move a block of the parameters in place; ``steps`` has counted this step already.
+
+        ``gradients`` have the weight decay in them where it is not decoupled. ``state`` has the
+        blocks of the vectors that ``averages`` names, and ``scratch``: as long, its content
+        anybody's.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no update(parameters, gradients, …)")
+
+    # -- inner parts ----------------------------------------------------------------------------
+
+    def _move_stretch(self, parameters: Array, gradients: Array, stretch: Group) -> None:
+        """Move a stretch of the parameters, block by block."""
+        scratch = self._room("scratch", min(BLOCK, self.size), parameters)
+        for start in range(stretch.start, stretch.stop, BLOCK):
+            block = slice(start, min(start + BLOCK, stretch.stop))
+            w, g = parameters[block], gradients[block].astype(scratch.dtype, copy=False)
+            if self._weight_decay:
+                g = self._decay(w, g, block)
+            state = {name: vector[block] for name, vector in self.state.items()}
+            state["scratch"] = scratch[: w.size]
+            self.update(w, g, state)
+
+    def _decay(self, w: Array, g: Array, block: slice) -> Array:
+        """Pull at the parameters, or return the gradient with the pull in it."""
+        room = self._room("decay", min(BLOCK, self.size), w)[: w.size]
+        group = self.groups[bisect_right(self.groups, block.start, key=_start) - 1]
+        decay: float | Array = self._weight_decay
+        if block.stop > group.stop:  # a small net: in one block are weights and biases
+            decay = np.multiply(self._pulled(w)[block], decay, out=room)
+        elif not group.decays:
+            return g
+        if self.decoupled:
+            w *= 1 - self.learning_rate * decay
+            return g
+        np.multiply(w, decay, out=room, dtype=room.dtype)
+        room += g
+        return room
+
+    def _pulled(self, parameters: Array) -> Array:
+        """Return a vector of 1 where there is decay, and 0 elsewhere."""
+        if "pulled" not in self._rooms:
+            pulled = self._room("pulled", self.size, parameters)
+            for group in self.groups:
+                pulled[group.start : group.stop] = group.decays
+        return self._rooms["pulled"]
+
+    def _begin(self, parameters: Array) -> None:
+        self._check_size(parameters.size)
+        # Averages of float16 would lose what small steps add: float32 at least.
+        dtype = np.result_type(parameters, np.float32)
+        self.state = {name: np.zeros(parameters.shape, dtype) for name in self.averages}
+        self.size = parameters.size
+        if not self.groups:
+            self._group([Group(0, parameters.size)])
+
+    def _room(self, name: str, size: int, parameters: Array) -> Array:
+        """Return memory to work in."""
+        if name not in self._rooms:
+            self._rooms[name] = np.empty(size, np.result_type(parameters, np.float32))
+        return self._rooms[name]
+
+    def _group(self, groups: list[Group]) -> None:
+        self.groups = groups
+        # Whether a parameter decays does not part them here: fewer calls for a small net.
+        moving = joined([Group(group.start, group.stop, group.rate) for group in groups])
+        self._stretches = [stretch for stretch in moving if stretch.rate > 0]
+        self._rooms.pop("pulled", None)
+
+    def _check_size(self, size: int) -> None:
+        known = self.size or (self.groups[-1].stop if self.groups else size)
+        if known != size:
+            raise ValueError(
+                f"{self!r} has made {self.steps} steps on a net of {known} parameters, and got one "
+                f"of {size}. Build a new optimiser."
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_rooms": {}}

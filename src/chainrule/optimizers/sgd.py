@@ -1,0 +1,87 @@
+"""Stochastic gradient descent."""
+
+import numpy as np
+
+from chainrule.layer import Array
+from chainrule.optimizers.base import Optimizer
+
+__all__ = ["SGD"]
+
+
+class SGD(Optimizer):
+    r"""Stochastic gradient descent, with momentum if wanted.
+
+    .. math::
+        v \leftarrow \mu v + (1 - \delta)(g + \lambda w), \qquad w \leftarrow w - \eta v
+
+    and with Nesterov's form :math:`w \leftarrow w - \eta (g + \lambda w + \mu v)`. The first step
+    sets :math:`v = g + \lambda w`.
+
+    Parameters
+    ----------
+    learning_rate : float
+        :math:`\eta`.
+    momentum : float
+        :math:`\mu`, from 0 to below 1; 0 is plain gradient descent, and remembers nothing.
+    nesterov : bool
+        Whether to look ahead; needs a momentum.
+    dampening : float
+        :math:`\delta`.
+    weight_decay : float
+        :math:`\lambda`, the pull of the weights towards 0.
+    decoupled : bool
+        Whether the pull goes past the velocity: :math:`w \leftarrow (1 - \eta \lambda) w`.
+
+    Notes
+    -----
+    Sources: Robbins and Monro, A Stochastic Approximation Method, 1951; Polyak, Some methods of
+    speeding up the convergence of iteration methods, 1964; Sutskever et al., On the importance of
+    initialization and momentum in deep learning, 2013.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from chainrule import SGD
+    >>> w = np.array([1.0, 2.0])
+    >>> SGD(0.1).step(w, np.array([1.0, -1.0]))
+    >>> w
+    array([0.9, 2.1])
+    """
+
+    def __init__(
+        self,
+        learning_rate: float = 0.01,
+        momentum: float = 0.0,
+        *,
+        nesterov: bool = False,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        decoupled: bool = False,
+    ) -> None:
+        super().__init__(learning_rate)
+        if not 0 <= momentum < 1:
+            raise ValueError(f"SGD: the momentum must be from 0 to below 1, got {momentum}.")
+        if nesterov and (momentum == 0 or dampening != 0):
+            raise ValueError("SGD: nesterov needs a momentum above 0 and a dampening of 0.")
+        if not 0 <= dampening <= 1:
+            raise ValueError(f"SGD: the dampening must be from 0 to 1, got {dampening}.")
+        # Python's numbers: with one of NumPy's, float32 vectors would be reckoned in float64.
+        self.momentum = float(momentum)
+        self.nesterov = nesterov
+        self.dampening = float(dampening)
+        self.weight_decay = weight_decay
+        self.decoupled = decoupled
+        self.averages = ("velocity",) if momentum else ()
+
+    def update(self, parameters: Array, gradients: Array, state: dict[str, Array]) -> None:
+        """Move a block of the parameters in place."""
+        move, scratch = gradients, state["scratch"]
+        if self.momentum:
+            velocity = state["velocity"]
+            if self.steps == 1:
+                velocity[...] = move
+            else:
+                velocity *= self.momentum
+                velocity += move if self.dampening == 0 else (1 - self.dampening) * move
+            move = move + self.momentum * velocity if self.nesterov else velocity
+        parameters -= np.multiply(move, self.learning_rate, out=scratch)
