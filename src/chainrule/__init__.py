@@ -100,6 +100,7 @@ from chainrule.schedules import (
 )
 from chainrule.training import (
     Callback,
+    Checkpoint,
     History,
     KeepBest,
     Run,
@@ -131,6 +132,7 @@ __all__ = [
     "BinaryCrossEntropy",
     "Callback",
     "Concatenate",
+    "Checkpoint",
     "Conv1d",
     "Conv2d",
     "ConvTranspose2d",

@@ -15,6 +15,7 @@ from chainrule.description import describe
 from chainrule.layer import Array, Function, Layer, state_type
 from chainrule.layers.container import Sequential
 from chainrule.losses import Loss
+from chainrule.state import State, generator_state, set_generator_state
 from chainrule.storage import write_arrays
 
 __all__ = ["Model"]
@@ -347,6 +348,31 @@ class Model:
             "metadata": self.metadata,
         }
         write_arrays(path, dict([*self.named_parameters(), *self.named_state()]), description)
+
+    def get_state(self) -> State:
+        """Return what training changes: parameters, running statistics, and the generator."""
+        return {
+            "parameters": self._parameters.copy(),
+            "state": {name: array.copy() for name, array in self.named_state()},
+            "generator": generator_state(self.rng),
+        }
+
+    def set_state(self, state: State) -> None:
+        """Set what :meth:`get_state` returned.
+
+        Raises
+        ------
+        ValueError
+            If it is the state of another net.
+        """
+        own = dict(self.named_state())
+        found = {name: np.shape(array) for name, array in state["state"].items()}
+        if found != {name: array.shape for name, array in own.items()}:
+            raise ValueError("Model: the running statistics are those of another net.")
+        self.parameters = state["parameters"]
+        for name, array in own.items():
+            array[...] = state["state"][name]
+        set_generator_state(self.rng, state["generator"])
 
     # -- inner parts ----------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from chainrule.training.average import WeightAverage
 from chainrule.training.callbacks import Callback, KeepBest
+from chainrule.training.checkpoint import Checkpoint
 from chainrule.training.evaluation import evaluate
 from chainrule.training.finder import LearningRates, find_learning_rate
 from chainrule.training.history import History
@@ -10,6 +11,7 @@ from chainrule.training.threads import Threads
 
 __all__ = [
     "Callback",
+    "Checkpoint",
     "History",
     "KeepBest",
     "LearningRates",

@@ -3,74 +3,29 @@
 import contextlib
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from chainrule.data import Batches, MiniBatches
 from chainrule.model import Model
 from chainrule.optimizers import SGD, Optimizer
 from chainrule.schedules import Schedule
 from chainrule.training.callbacks import Callback
-from chainrule.training.evaluation import checked_batches, evaluate, is_pair
+from chainrule.training.checkpoint import Checkpoint
+from chainrule.training.evaluation import evaluate
+from chainrule.training.feed import Feed
 from chainrule.training.history import History
+from chainrule.training.hooks import Hooks, call
+from chainrule.training.interrupts import Interrupts
 from chainrule.training.progress import Progress, terminal_can_show_progress
+from chainrule.training.resuming import Snapshots, settings_of
+from chainrule.training.run import BETWEEN, JUDGING, STEPS, Run
 from chainrule.training.steps import Clip, MeanGradient, Pace
 
 __all__ = ["Run", "train"]
-
-
-@dataclass
-class Run:
-    """A training as it goes on: what callbacks are given.
-
-    Attributes
-    ----------
-    model : Model
-    optimizer : Optimizer
-    epochs : int
-        How many there will be.
-    steps_per_epoch : int or None
-        None where the data do not say.
-    steps : int or None
-        The same for the whole training.
-    epoch, step : int
-        Where it is, both from 1; ``step`` counts through all epochs.
-    loss : float
-        The mean loss of the last step.
-    running_loss : float
-        The mean loss over the epoch so far.
-    history : History
-    stop : bool
-        Set it to end after the current step.
-    """
-
-    model: Model
-    optimizer: Optimizer
-    epochs: int
-    steps_per_epoch: int | None = None
-    epoch: int = 0
-    step: int = 0
-    loss: float = math.nan
-    running_loss: float = math.nan
-    history: History = field(default_factory=History)
-    stop: bool = False
-
-    @property
-    def steps(self) -> int | None:
-        """How many steps there will be in all."""
-        return None if self.steps_per_epoch is None else self.steps_per_epoch * self.epochs
-
-    def epoch_line(self) -> str:
-        """Return the line that an epoch prints."""
-        row = self.history.rows[-1]
-        line = f"Epoch {self.epoch}/{self.epochs}: loss = {row['loss']:.4f}"
-        for name, value in row.items():
-            if name.startswith("validation_"):
-                line += f", {name.replace('_', ' ')} = {value:.4f}"
-        return line
 
 
 def train(
@@ -86,6 +41,8 @@ def train(
     accumulate: int = 1,
     validation_data: Any = None,
     callbacks: Sequence[Callback] = (),
+    checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
+    resume: bool = False,
     shuffle: bool = True,
     detect_anomalies: bool = False,
     profile: bool = False,
@@ -117,7 +74,13 @@ def train(
     validation_data : pair of arrays (x, y), or iterable of mini-batches, optional
         Judged after each epoch.
     callbacks : sequence of Callback
-        Told at each turn of the loop.
+        Told at each turn of the loop. An error in one of them comes out with its name.
+    checkpoint : Checkpoint or path, optional
+        Where the state of the training is saved, and how often: ``Checkpoint(folder,
+        every_steps=100)``. A folder alone: after each epoch, and every five minutes.
+    resume : bool
+        Whether to go on from the newest checkpoint in that folder, if there is one. Built in the
+        same way, on the same data, the training ends with the same bits as if it had not stopped.
     shuffle : bool
         Whether to deal the samples into new mini-batches from the second epoch on, where the data
         can: those of ``load_minibatches`` do. A plain list of mini-batches stays as it is.
@@ -144,6 +107,14 @@ def train(
         their shapes do not fit.
     FloatingPointError
         If the loss is no longer a finite number; with ``detect_anomalies``, if any array is not.
+    OSError
+        If there is a checkpoint to write and its folder cannot be written at the beginning. If it
+        cannot later, a warning says so, and the training goes on.
+
+    Notes
+    -----
+    Ctrl-C acts when the step that is being made is done, and a checkpoint is written; a second one
+    acts at once. So does SIGTERM where there is a checkpoint.
 
     Examples
     --------
@@ -172,40 +143,60 @@ def train(
     if isinstance(accumulate, bool) or not isinstance(accumulate, int) or accumulate < 1:
         raise ValueError(f"train: accumulate must be at least 1, got {accumulate!r}.")
     pace, clip = Pace(schedule, optimizer), Clip(clip_norm, clip_value)
+    if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
+        checkpoint = Checkpoint(checkpoint)
+    if resume and checkpoint is None:
+        raise ValueError("train: resume=True needs the folder: checkpoint=FOLDER.")
     optimizer.bind(model)
-    batches = _as_batches(data)
-    steps = _Steps(pace, clip, accumulate)
+    feed = Feed(data, shuffle=shuffle)
     run = Run(
         model,
         optimizer,
         int(nb_epoch),
-        steps_per_epoch=-(-len(batches) // accumulate) if isinstance(batches, Sized) else None,
+        steps_per_epoch=None if feed.length is None else -(-feed.length // accumulate),
     )
     show = verbose and terminal_can_show_progress()
-    callbacks = [*callbacks, Progress()] if show else list(callbacks)
+    more: list[Callback] = [Progress()] if show else []
     if profile:
         from chainrule.training.profiling import Profiler
 
-        callbacks.append(Profiler())  # last, so that a step has the other callbacks in it
-    was_training = model.training
+        more.append(Profiler())  # last, so that a step has the other callbacks in it
+    hooks = Hooks(run, callbacks, more)
+    settings = settings_of(
+        model, optimizer=optimizer, schedule=schedule, clip_norm=clip_norm, clip_value=clip_value,
+        accumulate=accumulate, shuffle=shuffle,
+    )  # fmt: skip
+    if schedule is not None:  # it depends on how many there will be
+        settings["number of epochs"] = run.epochs
+    parts = {"model": model, "optimizer": optimizer, "pace": pace, "data": feed, "run": run,
+             "callbacks": hooks}  # fmt: skip
+    snapshots = Snapshots(checkpoint, settings, parts)
+    interrupts = Interrupts(ends=checkpoint is not None)
+    loop = _Loop(run, feed, pace, clip, accumulate, hooks, snapshots, interrupts, validation_data)
     watch: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     if detect_anomalies:
         from chainrule.training.anomalies import Watch
 
         watch = Watch(run)
+    if checkpoint is not None:
+        checkpoint.begin(resume=resume)
     with contextlib.ExitStack() as ends:  # all are told of the end, whatever ends it
-        ends.callback(setattr, model, "training", was_training)
+        ends.callback(setattr, model, "training", model.training)
         ends.callback(pace.give_back)
-        for callback in callbacks:
-            callback.on_train_begin(run)
-            ends.callback(callback.on_train_end, run)
-        while run.epoch < run.epochs and not run.stop:
-            run.epoch += 1
-            if shuffle and run.epoch > 1 and isinstance(batches, MiniBatches):
-                batches.shuffle()
+        ends.enter_context(interrupts)
+        for callback in hooks.callbacks:
+            call(callback, "on_train_begin", run)
+            ends.callback(call, callback, "on_train_end", run)
+        if resume:
+            snapshots.resume(verbose=verbose)
+        for callback in more:
+            call(callback, "on_train_begin", run)
+            ends.callback(call, callback, "on_train_end", run)
+        ends.enter_context(snapshots.saved_if_it_fails(run))
+        while loop.goes_on():
             # Overflow is told in plain words, by the check of the loss.
             with np.errstate(over="ignore", invalid="ignore"), watch:
-                _epoch(run, batches, steps, validation_data, callbacks)
+                loop.epoch()
             if verbose and not show:
                 print(run.epoch_line(), flush=True)
     if verbose and run.history.profile is not None:
@@ -214,78 +205,102 @@ def train(
 
 
 @dataclass
-class _Steps:
-    """How the steps are made."""
+class _Loop:
+    """The parts that an epoch goes through."""
 
+    run: Run
+    feed: Feed
     pace: Pace
     clip: Clip
     accumulate: int
+    hooks: Hooks
+    snapshots: Snapshots
+    interrupts: Interrupts
+    validation_data: Any
     mean: MeanGradient = field(default_factory=MeanGradient)
 
-    def parts(self, first: Any, rest: Iterator[Any]) -> Iterator[Any]:
-        """Yield the mini-batches of one step, each when the one before has been used."""
-        yield first
-        yield from itertools.islice(rest, self.accumulate - 1)
+    def goes_on(self) -> bool:
+        """Whether there is more to do."""
+        run = self.run
+        if run.phase == BETWEEN:
+            self.hooks.finish()
+            return run.epoch < run.epochs and not run.stop
+        return True
 
+    def epoch(self) -> None:
+        """Go through the data once, or through what is left of it; then judge, and tell."""
+        run, hooks = self.run, self.hooks
+        if run.phase == BETWEEN:
+            run.epoch += 1
+            run.total, run.count, run.phase = 0.0, 0, STEPS
+            hooks.tell("on_epoch_begin")
+        if run.phase == STEPS:
+            hooks.finish()
+            self.steps()
+            run.phase = JUDGING
+            self.feed.end_epoch()
+        row = {"epoch": run.epoch, "loss": run.running_loss}
+        if self.validation_data is not None:
+            with self.interrupts.at_once():
+                figures = evaluate(run.model, self.validation_data)
+            row |= {f"validation_{name}": value for name, value in figures.items()}
+        self.pace.observe(row)
+        run.history.append(row)
+        run.phase = BETWEEN
+        hooks.tell("on_epoch_end")
+        self.save()
 
-def _epoch(
-    run: Run,
-    batches: Iterable[Any],
-    steps: _Steps,
-    validation_data: Any,
-    callbacks: Sequence[Callback],
-) -> None:
-    model, optimizer = run.model, run.optimizer
-    for callback in callbacks:
-        callback.on_epoch_begin(run)
-    model.training = True
-    total, count = 0.0, 0
-    batches = checked_batches("train", batches, 3)
-    for batch in batches:
-        run.step += 1
-        steps.pace.set(run)
-        before = total, count
-        parts = [batch] if steps.accumulate == 1 else steps.parts(batch, batches)
-        for x, y, *weights in parts:
-            losses = model.loss(x, y, *weights)
-            total += model.cost.mean() * len(losses)
-            count += len(losses)
-            run.running_loss = total / count
-            if not math.isfinite(total):  # before the step, which would spoil the parameters
-                raise FloatingPointError(
-                    f"train: the loss is {total} at step {run.step} (epoch {run.epoch}). Try a "
-                    f"lower learning rate than {optimizer.learning_rate:g}, and look for NaN in "
-                    "the data."
-                )
-            model.backward()
-            if steps.accumulate > 1:
-                steps.mean.add(model.gradients, model.cost)
-        run.loss = (total - before[0]) / (count - before[1])
-        if steps.accumulate > 1:
-            steps.mean.take(model.gradients)
-        steps.clip(model.gradients, optimizer)
-        optimizer.step(model.parameters, model.gradients)
-        for callback in callbacks:
-            callback.on_step_end(run)
+    def steps(self) -> None:
+        """Make the steps of an epoch, or those that are left."""
+        run, model, optimizer = self.run, self.run.model, self.run.optimizer
+        model.training = True
+        batches = self.feed.epoch(run.epoch)
         if run.stop:
-            break
-    if count == 0:
-        raise ValueError(
-            f"train: the data gave no mini-batch in epoch {run.epoch}. A generator can be gone "
-            "through once: pass a list of mini-batches, or Batches(x, y)."
-        )
-    row = {"epoch": run.epoch, "loss": run.running_loss}
-    if validation_data is not None:
-        figures = evaluate(model, validation_data)
-        row |= {f"validation_{name}": value for name, value in figures.items()}
-    steps.pace.observe(row)
-    run.history.append(row)
-    for callback in callbacks:
-        callback.on_epoch_end(run)
+            return
+        for batch in batches:
+            run.sound = False
+            run.step += 1
+            self.pace.set(run)
+            total, count = run.total, run.count
+            for x, y, *weights in self.parts_of_a_step(batch, batches):
+                losses = model.loss(x, y, *weights)
+                run.total += model.cost.mean() * len(losses)
+                run.count += len(losses)
+                if not math.isfinite(run.total):  # before the step spoils the parameters
+                    raise FloatingPointError(
+                        f"train: the loss is {run.total} at step {run.step} (epoch {run.epoch}). "
+                        f"Try a lower learning rate than {optimizer.learning_rate:g}, and look "
+                        "for NaN in the data."
+                    )
+                model.backward()
+                if self.accumulate > 1:
+                    self.mean.add(model.gradients, model.cost)
+            if self.accumulate > 1:
+                self.mean.take(model.gradients)
+            self.clip(model.gradients, optimizer)
+            optimizer.step(model.parameters, model.gradients)
+            run.loss = (run.total - total) / (run.count - count)
+            run.sound = True
+            self.hooks.tell("on_step_end")
+            if self.interrupts.pending:
+                self.interrupts.check()
+            self.save(between=True)
+            if run.stop:
+                break
+        if run.count == 0:
+            raise ValueError(
+                f"train: the data gave no mini-batch in epoch {run.epoch}. A generator can be "
+                "gone through once: pass a list of mini-batches, or Batches(x, y)."
+            )
 
+    def parts_of_a_step(self, first: Any, rest: Iterator[Any]) -> Iterable[Any]:
+        """Return the mini-batches of one step, each made when the one before has been used."""
+        if self.accumulate == 1:
+            return (first,)
+        return itertools.chain((first,), itertools.islice(rest, self.accumulate - 1))
 
-def _as_batches(data: Any) -> Iterable[Any]:
-    if is_pair(data):
-        return Batches(np.asarray(data[0]), np.asarray(data[1]))
-    batches: Iterable[Any] = data
-    return batches
+    def save(self, *, between: bool = False) -> None:
+        """Write a checkpoint; between the steps of an epoch only when it is time."""
+        checkpoint, step = self.snapshots.checkpoint, self.run.step
+        if checkpoint is not None and (not between or checkpoint.due(step)):
+            checkpoint.try_to_save(step, self.snapshots.take)

@@ -1,0 +1,91 @@
+"""The callbacks of a training, told of each turn of the loop, and what they remember."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from chainrule.state import State
+from chainrule.training.callbacks import Callback
+
+if TYPE_CHECKING:
+    from chainrule.training.run import Run
+
+__all__ = ["Hooks"]
+
+
+class Hooks:
+    """Tells the callbacks, in their order; an error in one of them names it.
+
+    Parameters
+    ----------
+    run : Run
+        What they are given.
+    callbacks : sequence of Callback
+        The user's own: only these have a state.
+    more : sequence of Callback
+        Told after them.
+    """
+
+    def __init__(
+        self, run: "Run", callbacks: Sequence[Callback], more: Sequence[Callback] = ()
+    ) -> None:
+        self.run = run
+        self.callbacks = list(callbacks)
+        self.all = [*callbacks, *more]
+        # What they are being told, and whose turn it is: an error of one leaves it as it is, so
+        # that a training that is resumed tells those that have not heard it.
+        self.telling: str | None = None
+        self.turn = 0
+
+    def tell(self, hook: str) -> None:
+        """Call this method of every callback."""
+        if self.all:
+            self.telling, self.turn = hook, 0
+            self.finish()
+
+    def finish(self) -> None:
+        """Tell those that have not been told yet."""
+        if self.telling is None:
+            return
+        while self.turn < len(self.all):
+            call(self.all[self.turn], self.telling, self.run)
+            self.turn += 1
+        self.telling, self.turn = None, 0
+
+    def get_state(self) -> State:
+        """Return what the user's callbacks remember."""
+        return {
+            "telling": self.telling,
+            "turn": self.turn,
+            "callbacks": [[type(c).__name__, c.get_state()] for c in self.callbacks],
+        }
+
+    def set_state(self, state: State) -> None:
+        """Let them go on from there.
+
+        Raises
+        ------
+        ValueError
+            If there are other callbacks than then.
+        """
+        then = [name for name, _ in state["callbacks"]]
+        now = [type(callback).__name__ for callback in self.callbacks]
+        if then != now:
+            raise ValueError(
+                f"it was made with the callbacks {', '.join(then) or 'none'}, and these are "
+                f"{', '.join(now) or 'none'}. Pass the same, in the same order."
+            )
+        for callback, (_, remembered) in zip(self.callbacks, state["callbacks"], strict=True):
+            callback.set_state(remembered)
+        self.telling, self.turn = state["telling"], state["turn"]
+
+
+def call(callback: Callback, hook: str, run: "Run") -> None:
+    """Call a method of a callback; the error it raises gets a note that names it."""
+    try:
+        getattr(callback, hook)(run)
+    except Exception as error:
+        error.add_note(
+            f"Raised by the callback {type(callback).__name__} in {hook}, in epoch {run.epoch}, "
+            f"after step {run.step}."
+        )
+        raise

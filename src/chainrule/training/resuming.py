@@ -1,0 +1,127 @@
+"""The state of a whole training: taken for a checkpoint, and set again."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from chainrule.model import Model
+from chainrule.state import State, Stateful
+from chainrule.training.checkpoint import Checkpoint
+from chainrule.training.run import Run
+
+__all__ = ["Snapshots", "settings_of"]
+
+
+class Snapshots:
+    """Takes the state of all parts of a training, and brings it back.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint or None
+        Where it is kept; None: nowhere.
+    settings : dict
+        What the training was built with, in words: of another one nothing is taken.
+    parts : dict of Stateful
+        What remembers something.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint | None, settings: dict[str, Any], parts: dict[str, Stateful]
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.settings = settings
+        self.parts = parts
+
+    def take(self) -> State:
+        """Return the state of all."""
+        parts = {name: part.get_state() for name, part in self.parts.items()}
+        return {"settings": self.settings, **parts}
+
+    def resume(self, *, verbose: bool) -> None:
+        """Go on from the newest checkpoint, if there is one; ``verbose``: say so.
+
+        Raises
+        ------
+        ValueError
+            If it is of another training, or damaged. Everything is then as it was.
+        """
+        found = None if self.checkpoint is None else self.checkpoint.newest()
+        if found is None:
+            if verbose:
+                print("No checkpoint yet: beginning at the first step.", flush=True)
+            return
+        state, path = found
+        before = self.take()
+        try:
+            self._compare(state["settings"])
+            self._set(state)
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            self._set(before)
+            why = str(error) if isinstance(error, ValueError) else f"it is damaged ({error!r})."
+            raise ValueError(f"train: cannot go on from {path}: {why}") from error
+        if verbose:
+            print(f"Going on from {path}.", flush=True)
+
+    def _set(self, state: State) -> None:
+        for name, part in self.parts.items():
+            part.set_state(state[name])
+
+    def _compare(self, then: dict[str, Any]) -> None:
+        for name in {**then, **self.settings}:
+            old, new = then.get(name), self.settings.get(name)
+            if isinstance(old, list) and isinstance(new, list) and old != new:  # the layers
+                self._compare_layers(old, new)
+            if old != new:
+                raise ValueError(
+                    f"its {name} was {old}, and is {new} now. Resume with what it was begun with, "
+                    "or begin anew in another folder."
+                )
+
+    @staticmethod
+    def _compare_layers(then: list[str], now: list[str]) -> None:
+        for i, (old, new) in enumerate(zip(then, now, strict=False)):
+            if old != new:
+                raise ValueError(
+                    f"it is of another net: its layer {i} is {old}, and here it is {new}. Build "
+                    "the same net, or begin anew in another folder."
+                )
+        raise ValueError(
+            f"it is of another net: of {len(then)} layers, and here are {len(now)}. Build the same "
+            "net, or begin anew in another folder."
+        )
+
+    @contextlib.contextmanager
+    def saved_if_it_fails(self, run: Run) -> Iterator[None]:
+        """Save before an error or a signal comes out, if the last step is whole."""
+        try:
+            yield
+        except BaseException as error:
+            if self.checkpoint is not None and run.sound and run.step > 0:
+                try:
+                    path = self.checkpoint.save(run.step, self.take)
+                except OSError as failure:
+                    error.add_note(f"The checkpoint could not be written: {failure}.")
+                else:
+                    error.add_note(
+                        f"The training is saved up to step {run.step} in {path}. To go on: "
+                        "resume=True."
+                    )
+            raise
+
+
+def settings_of(model: Model, **others: Any) -> dict[str, Any]:
+    """Return in words what a training was built with."""
+    return {
+        "layers": [repr(layer) for layer in model.layers],
+        "loss": repr(model.cost),
+        "float type": model.dtype.name,
+        **{name: _in_words(value) for name, value in others.items()},
+    }
+
+
+def _in_words(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    # Not the repr of a function: it has an address, another in each process.
+    name = getattr(value, "__qualname__", None)
+    return repr(value) if name is None else name
