@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from chainrule.layer import Array
+from chainrule.state import State, generator_state, set_generator_state
 
 __all__ = ["Batches", "one_hot", "train_validation_split"]
 
@@ -84,6 +85,14 @@ class Batches:
         self.drop_last = drop_last
         self.copy = copy
         self.rng = np.random.default_rng(seed)
+
+    def get_state(self) -> State:
+        """Return where the generator of the orders stands."""
+        return generator_state(self.rng)
+
+    def set_state(self, state: State) -> None:
+        """Go on from there."""
+        set_generator_state(self.rng, state)
 
     def __len__(self) -> int:
         """Return the number of mini-batches."""

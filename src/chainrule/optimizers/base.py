@@ -16,6 +16,7 @@ import numpy as np
 from chainrule.description import code
 from chainrule.layer import Array
 from chainrule.optimizers.groups import DecayRule, Group, Net, decay_matrices, groups_of, joined
+from chainrule.state import State
 
 __all__ = ["Optimizer"]
 
@@ -158,6 +159,33 @@ class Optimizer:
                 self._move_stretch(parameters, gradients, stretch)
         finally:
             self._rate = 1.0
+
+    def get_state(self) -> State:
+        """Return what it remembers from step to step."""
+        return {
+            "class": type(self).__name__,
+            "steps": self.steps,
+            "size": self.size,
+            "learning_rate": self._learning_rate,
+            "momentum": self.momentum,
+            "averages": {name: vector.copy() for name, vector in self.state.items()},
+        }
+
+    def set_state(self, state: State) -> None:
+        """Go on from there.
+
+        Raises
+        ------
+        ValueError
+            If it is the state of another optimiser.
+        """
+        if state["class"] != type(self).__name__:
+            raise ValueError(f"{self!r}: the state is that of {state['class']}.")
+        self.steps, self.size = state["steps"], state["size"]
+        self._learning_rate = state["learning_rate"]
+        if self.momentum:
+            self.momentum = state["momentum"]
+        self.state = {name: vector.copy() for name, vector in state["averages"].items()}
 
     def begin_step(self) -> None:
         """Prepare what all blocks of a step share; ``steps`` has counted it already."""

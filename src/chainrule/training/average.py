@@ -10,6 +10,7 @@ import numpy as np
 
 from chainrule.layer import Array
 from chainrule.model import Model
+from chainrule.state import State
 from chainrule.training.callbacks import Callback
 
 if TYPE_CHECKING:
@@ -76,6 +77,14 @@ class WeightAverage(Callback):
         else:
             self.parameters *= self.decay
             self.parameters += (1 - self.decay) * w
+
+    def get_state(self) -> State:
+        """Return the average so far."""
+        return {"parameters": None if self.parameters is None else self.parameters.copy()}
+
+    def set_state(self, state: State) -> None:
+        """Go on from there."""
+        self.parameters = state["parameters"]
 
     def on_train_end(self, run: Run) -> None:
         """Give the average to the model, if asked."""

@@ -4,6 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 from chainrule.layer import Array
+from chainrule.state import State
 
 if TYPE_CHECKING:
     from chainrule.training.loop import Run
@@ -27,6 +28,13 @@ class Callback:
     ...     def on_epoch_end(self, run):
     ...         run.stop = run.history["loss"][-1] < self.loss
     """
+
+    def get_state(self) -> State:
+        """Return what it remembers; here: nothing. A checkpoint holds it."""
+        return {}
+
+    def set_state(self, state: State) -> None:
+        """Go on from there; it comes after ``on_train_begin``."""
 
     def on_train_begin(self, run: "Run") -> None:
         """Before the first epoch."""
@@ -83,6 +91,20 @@ class KeepBest(Callback):
     def on_train_begin(self, run: "Run") -> None:
         """Forget the best of an earlier training."""
         self.best = self.epoch = self._parameters = None
+
+    def get_state(self) -> State:
+        """Return the best so far."""
+        return {
+            "best": self.best,
+            "epoch": self.epoch,
+            "parameters": self._parameters,
+            "state": list(self._state),
+        }
+
+    def set_state(self, state: State) -> None:
+        """Go on from there."""
+        self.best, self.epoch = state["best"], state["epoch"]
+        self._parameters, self._state = state["parameters"], state["state"]
 
     def on_epoch_end(self, run: "Run") -> None:
         """Copy the parameters if this epoch is the best so far."""

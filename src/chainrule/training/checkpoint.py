@@ -1,4 +1,4 @@
-"""Checkpoints: the whole state of a training in a folder, to go on from after a stop of any kind."""
+"""Checkpoints: the whole state of a training in a folder, to go on from after any stop."""
 
 import contextlib
 import math

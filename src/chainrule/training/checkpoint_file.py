@@ -68,7 +68,7 @@ def _hash(content: str, arrays: dict[str, Array]) -> str:
     whole = hashlib.sha256(content.encode("utf-8", "surrogatepass"))
     for name, array in sorted(arrays.items()):
         whole.update(json.dumps([name, array.dtype.str, array.shape]).encode())
-        whole.update(np.ascontiguousarray(array))
+        whole.update(np.ascontiguousarray(array).data)
     return whole.hexdigest()
 
 

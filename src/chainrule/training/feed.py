@@ -36,18 +36,24 @@ class Feed:
             self.batches = Batches(np.asarray(data[0]), np.asarray(data[1]))
         self.shuffle = shuffle
         self.used = 0
-        self._start: State | None = None  # of the data, where the epoch began
+        self._begun = False
+        self._start: State | None = None  # of the data, before the epoch began
 
     @property
     def length(self) -> int | None:
         """How many mini-batches an epoch has; None if the data do not say."""
         return len(self.batches) if isinstance(self.batches, Sized) else None
 
-    def epoch(self, number: int) -> Iterator[tuple[Any, ...]]:
-        """Yield the mini-batches of an epoch, from the one that is next."""
-        self._start = self._state_of_data()
+    def begin_epoch(self, number: int) -> None:
+        """Deal the samples of an epoch, counted from 1."""
+        self._begun, self._start = True, self._state_of_data()
         if self.shuffle and number > 1 and isinstance(self.batches, MiniBatches):
             self.batches.shuffle()
+
+    def epoch(self, number: int) -> Iterator[tuple[Any, ...]]:
+        """Yield the mini-batches of an epoch, from the one that is next."""
+        if not self._begun:  # it was begun in another process
+            self.begin_epoch(number)
         batches = self.batches
         if self.used:
             if hasattr(batches, "batches_from"):
@@ -61,11 +67,11 @@ class Feed:
     def end_epoch(self) -> None:
         """Stand before the next epoch."""
         self.used = 0
-        self._start = None
+        self._begun, self._start = False, None
 
     def get_state(self) -> State:
         """Return where it stands: what the data remembered when the epoch began, and how far."""
-        start = self._state_of_data() if self._start is None else self._start
+        start = self._start if self._begun else self._state_of_data()
         return {"used": self.used, "start": start, "length": self.length}
 
     def set_state(self, state: State) -> None:
@@ -92,7 +98,7 @@ class Feed:
                 RuntimeWarning,
                 stacklevel=3,
             )
-        self.used = state["used"]
+        self.used, self._begun = state["used"], False
 
     def _state_of_data(self) -> State | None:
         return self.batches.get_state() if isinstance(self.batches, Stateful) else None

@@ -1,11 +1,8 @@
 """The training loop: forward, loss, backward, step."""
 
 import contextlib
-import itertools
-import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,17 +10,18 @@ import numpy as np
 from chainrule.model import Model
 from chainrule.optimizers import SGD, Optimizer
 from chainrule.schedules import Schedule
+from chainrule.state import Stateful
 from chainrule.training.callbacks import Callback
 from chainrule.training.checkpoint import Checkpoint
-from chainrule.training.evaluation import evaluate
+from chainrule.training.epoch import Loop
 from chainrule.training.feed import Feed
 from chainrule.training.history import History
 from chainrule.training.hooks import Hooks, call
 from chainrule.training.interrupts import Interrupts
 from chainrule.training.progress import Progress, terminal_can_show_progress
 from chainrule.training.resuming import Snapshots, settings_of
-from chainrule.training.run import BETWEEN, JUDGING, STEPS, Run
-from chainrule.training.steps import Clip, MeanGradient, Pace
+from chainrule.training.run import Run
+from chainrule.training.steps import Clip, Pace
 
 __all__ = ["Run", "train"]
 
@@ -131,22 +129,14 @@ def train(
     """
     if isinstance(nb_epoch, bool) or not isinstance(nb_epoch, (int, np.integer)) or nb_epoch < 1:
         raise ValueError(f"train: nb_epoch must be a whole number of at least 1, got {nb_epoch!r}.")
-    if optimizer is None:
-        optimizer = SGD() if lr is None else SGD(lr)
-    elif not isinstance(optimizer, Optimizer):
-        raise TypeError(
-            f"train: optimizer must be an Optimizer, as SGD(0.1), got {optimizer!r}. L-BFGS goes "
-            "its own way: LBFGS().minimize(model, x, y)."
-        )
-    elif lr is not None:
-        optimizer.learning_rate = lr
     if isinstance(accumulate, bool) or not isinstance(accumulate, int) or accumulate < 1:
         raise ValueError(f"train: accumulate must be at least 1, got {accumulate!r}.")
-    pace, clip = Pace(schedule, optimizer), Clip(clip_norm, clip_value)
-    if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
-        checkpoint = Checkpoint(checkpoint)
     if resume and checkpoint is None:
         raise ValueError("train: resume=True needs the folder: checkpoint=FOLDER.")
+    if isinstance(checkpoint, (str, os.PathLike)):
+        checkpoint = Checkpoint(checkpoint)
+    optimizer = _with_rate(optimizer, lr)
+    pace, clip = Pace(schedule, optimizer), Clip(clip_norm, clip_value)
     optimizer.bind(model)
     feed = Feed(data, shuffle=shuffle)
     run = Run(
@@ -168,16 +158,14 @@ def train(
     )  # fmt: skip
     if schedule is not None:  # it depends on how many there will be
         settings["number of epochs"] = run.epochs
-    parts = {"model": model, "optimizer": optimizer, "pace": pace, "data": feed, "run": run,
-             "callbacks": hooks}  # fmt: skip
+    parts: dict[str, Stateful] = {
+        "model": model, "optimizer": optimizer, "pace": pace, "data": feed, "run": run,
+        "callbacks": hooks,
+    }  # fmt: skip
     snapshots = Snapshots(checkpoint, settings, parts)
     interrupts = Interrupts(ends=checkpoint is not None)
-    loop = _Loop(run, feed, pace, clip, accumulate, hooks, snapshots, interrupts, validation_data)
-    watch: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-    if detect_anomalies:
-        from chainrule.training.anomalies import Watch
-
-        watch = Watch(run)
+    loop = Loop(run, feed, pace, clip, accumulate, hooks, snapshots, interrupts, validation_data)
+    watch = _watch(run) if detect_anomalies else contextlib.nullcontext()
     if checkpoint is not None:
         checkpoint.begin(resume=resume)
     with contextlib.ExitStack() as ends:  # all are told of the end, whatever ends it
@@ -204,103 +192,20 @@ def train(
     return run.history
 
 
-@dataclass
-class _Loop:
-    """The parts that an epoch goes through."""
+def _with_rate(optimizer: Optimizer | None, lr: float | None) -> Optimizer:
+    if optimizer is None:
+        return SGD() if lr is None else SGD(lr)
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"train: optimizer must be an Optimizer, as SGD(0.1), got {optimizer!r}. L-BFGS goes "
+            "its own way: LBFGS().minimize(model, x, y)."
+        )
+    if lr is not None:
+        optimizer.learning_rate = lr
+    return optimizer
 
-    run: Run
-    feed: Feed
-    pace: Pace
-    clip: Clip
-    accumulate: int
-    hooks: Hooks
-    snapshots: Snapshots
-    interrupts: Interrupts
-    validation_data: Any
-    mean: MeanGradient = field(default_factory=MeanGradient)
 
-    def goes_on(self) -> bool:
-        """Whether there is more to do."""
-        run = self.run
-        if run.phase == BETWEEN:
-            self.hooks.finish()
-            return run.epoch < run.epochs and not run.stop
-        return True
+def _watch(run: Run) -> contextlib.AbstractContextManager[None]:
+    from chainrule.training.anomalies import Watch
 
-    def epoch(self) -> None:
-        """Go through the data once, or through what is left of it; then judge, and tell."""
-        run, hooks = self.run, self.hooks
-        if run.phase == BETWEEN:
-            run.epoch += 1
-            run.total, run.count, run.phase = 0.0, 0, STEPS
-            hooks.tell("on_epoch_begin")
-        if run.phase == STEPS:
-            hooks.finish()
-            self.steps()
-            run.phase = JUDGING
-            self.feed.end_epoch()
-        row = {"epoch": run.epoch, "loss": run.running_loss}
-        if self.validation_data is not None:
-            with self.interrupts.at_once():
-                figures = evaluate(run.model, self.validation_data)
-            row |= {f"validation_{name}": value for name, value in figures.items()}
-        self.pace.observe(row)
-        run.history.append(row)
-        run.phase = BETWEEN
-        hooks.tell("on_epoch_end")
-        self.save()
-
-    def steps(self) -> None:
-        """Make the steps of an epoch, or those that are left."""
-        run, model, optimizer = self.run, self.run.model, self.run.optimizer
-        model.training = True
-        batches = self.feed.epoch(run.epoch)
-        if run.stop:
-            return
-        for batch in batches:
-            run.sound = False
-            run.step += 1
-            self.pace.set(run)
-            total, count = run.total, run.count
-            for x, y, *weights in self.parts_of_a_step(batch, batches):
-                losses = model.loss(x, y, *weights)
-                run.total += model.cost.mean() * len(losses)
-                run.count += len(losses)
-                if not math.isfinite(run.total):  # before the step spoils the parameters
-                    raise FloatingPointError(
-                        f"train: the loss is {run.total} at step {run.step} (epoch {run.epoch}). "
-                        f"Try a lower learning rate than {optimizer.learning_rate:g}, and look "
-                        "for NaN in the data."
-                    )
-                model.backward()
-                if self.accumulate > 1:
-                    self.mean.add(model.gradients, model.cost)
-            if self.accumulate > 1:
-                self.mean.take(model.gradients)
-            self.clip(model.gradients, optimizer)
-            optimizer.step(model.parameters, model.gradients)
-            run.loss = (run.total - total) / (run.count - count)
-            run.sound = True
-            self.hooks.tell("on_step_end")
-            if self.interrupts.pending:
-                self.interrupts.check()
-            self.save(between=True)
-            if run.stop:
-                break
-        if run.count == 0:
-            raise ValueError(
-                f"train: the data gave no mini-batch in epoch {run.epoch}. A generator can be "
-                "gone through once: pass a list of mini-batches, or Batches(x, y)."
-            )
-
-    def parts_of_a_step(self, first: Any, rest: Iterator[Any]) -> Iterable[Any]:
-        """Return the mini-batches of one step, each made when the one before has been used."""
-        if self.accumulate == 1:
-            return (first,)
-        return itertools.chain((first,), itertools.islice(rest, self.accumulate - 1))
-
-    def save(self, *, between: bool = False) -> None:
-        """Write a checkpoint; between the steps of an epoch only when it is time."""
-        checkpoint, step = self.snapshots.checkpoint, self.run.step
-        if checkpoint is not None and (not between or checkpoint.due(step)):
-            checkpoint.try_to_save(step, self.snapshots.take)
+    return Watch(run)

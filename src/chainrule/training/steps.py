@@ -10,6 +10,7 @@ from chainrule.layer import Array
 from chainrule.losses import Loss
 from chainrule.optimizers import Optimizer, clip_norm, clip_value
 from chainrule.schedules import Schedule
+from chainrule.state import State
 
 if TYPE_CHECKING:
     from chainrule.training.loop import Run
@@ -67,6 +68,14 @@ class Pace:
         row["learning_rate"] = self.optimizer.learning_rate
         if isinstance(self.schedule, Schedule):
             self.schedule.observe(row)
+
+    def get_state(self) -> State:
+        """Return the learning rate and the momentum that it began with."""
+        return {"learning_rate": self.learning_rate, "momentum": self.momentum}
+
+    def set_state(self, state: State) -> None:
+        """Begin with those."""
+        self.learning_rate, self.momentum = state["learning_rate"], state["momentum"]
 
     def give_back(self) -> None:
         """Set both as they were: the next training begins with them."""

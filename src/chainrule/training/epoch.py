@@ -1,0 +1,120 @@
+"""An epoch: for each mini-batch forward, loss, backward, step."""
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from chainrule.training.evaluation import evaluate
+from chainrule.training.feed import Feed
+from chainrule.training.hooks import Hooks
+from chainrule.training.interrupts import Interrupts
+from chainrule.training.resuming import Snapshots
+from chainrule.training.run import BETWEEN, JUDGING, STEPS, Run
+from chainrule.training.steps import Clip, MeanGradient, Pace
+
+__all__ = ["Loop"]
+
+
+@dataclass
+class Loop:
+    """The loop of a training, and the parts that it goes through."""
+
+    run: Run
+    feed: Feed
+    pace: Pace
+    clip: Clip
+    accumulate: int
+    hooks: Hooks
+    snapshots: Snapshots
+    interrupts: Interrupts
+    validation_data: Any
+    mean: MeanGradient = field(default_factory=MeanGradient)
+
+    def goes_on(self) -> bool:
+        """Whether there is more to do."""
+        run = self.run
+        if run.phase == BETWEEN:
+            self.hooks.finish()
+            return run.epoch < run.epochs and not run.stop
+        return True
+
+    def epoch(self) -> None:
+        """Go through the data once, or through what is left of it; then judge, and tell."""
+        run, hooks = self.run, self.hooks
+        if run.phase == BETWEEN:
+            run.epoch += 1
+            run.total, run.count, run.phase = 0.0, 0, STEPS
+            self.feed.begin_epoch(run.epoch)
+            hooks.tell("on_epoch_begin")
+        if run.phase == STEPS:
+            hooks.finish()
+            self.steps()
+            run.phase = JUDGING
+            self.feed.end_epoch()
+        row = {"epoch": run.epoch, "loss": run.running_loss}
+        if self.validation_data is not None:
+            with self.interrupts.at_once():
+                figures = evaluate(run.model, self.validation_data)
+            row |= {f"validation_{name}": value for name, value in figures.items()}
+        self.pace.observe(row)
+        run.history.append(row)
+        run.phase = BETWEEN
+        hooks.tell("on_epoch_end")
+        self.save()
+
+    def steps(self) -> None:
+        """Make the steps of an epoch, or those that are left."""
+        run, model, optimizer = self.run, self.run.model, self.run.optimizer
+        model.training = True
+        batches = self.feed.epoch(run.epoch)
+        if run.stop:
+            return
+        for batch in batches:
+            run.sound = False
+            run.step += 1
+            self.pace.set(run)
+            total, count = run.total, run.count
+            for x, y, *weights in self.parts_of_a_step(batch, batches):
+                losses = model.loss(x, y, *weights)
+                run.total += model.cost.mean() * len(losses)
+                run.count += len(losses)
+                if not math.isfinite(run.total):  # before the step spoils the parameters
+                    raise FloatingPointError(
+                        f"train: the loss is {run.total} at step {run.step} (epoch {run.epoch}). "
+                        f"Try a lower learning rate than {optimizer.learning_rate:g}, and look "
+                        "for NaN in the data."
+                    )
+                model.backward()
+                if self.accumulate > 1:
+                    self.mean.add(model.gradients, model.cost)
+            if self.accumulate > 1:
+                self.mean.take(model.gradients)
+            self.clip(model.gradients, optimizer)
+            optimizer.step(model.parameters, model.gradients)
+            run.loss = (run.total - total) / (run.count - count)
+            run.sound = True
+            self.hooks.tell("on_step_end")
+            if self.interrupts.pending:
+                self.interrupts.check()
+            self.save(between=True)
+            if run.stop:
+                break
+        if run.count == 0:
+            raise ValueError(
+                f"train: the data gave no mini-batch in epoch {run.epoch}. A generator can be "
+                "gone through once: pass a list of mini-batches, or Batches(x, y)."
+            )
+
+    def parts_of_a_step(self, first: Any, rest: Iterator[Any]) -> Iterable[Any]:
+        """Return the mini-batches of one step, each made when the one before has been used."""
+        if self.accumulate == 1:
+            return (first,)
+        return itertools.chain((first,), itertools.islice(rest, self.accumulate - 1))
+
+    def save(self, *, between: bool = False) -> None:
+        """Write a checkpoint; between the steps of an epoch only when it is time."""
+        checkpoint, step = self.snapshots.checkpoint, self.run.step
+        if checkpoint is not None and (not between or checkpoint.due(step)):
+            checkpoint.try_to_save(step, self.snapshots.take)
