@@ -209,7 +209,7 @@ def test_plateau_goes_on_where_it_was(tmp_path):
 
         model, (x, y) = net(), data()
         schedule = Plateau(0.5, patience=1, monitor="loss", threshold=0.1)
-        history = train(model, 0.05, 12, Batches(x, y, 8), schedule=schedule, verbose=False,
+        history = train(model, 0.05, 30, Batches(x, y, 8), schedule=schedule, verbose=False,
                         callbacks=[Hook(on_epoch_begin=stop)], **options)  # fmt: skip
         return model.parameters, history["learning_rate"]
 

@@ -70,7 +70,7 @@ def evaluate(
             if model.cost.has_classes:
                 right += accuracy(model.cost.classes(outputs), y) * len(outputs)
             if wanted:
-                kept.append((outputs, np.array(y)))
+                kept.append((outputs, np.asarray(y).copy()))
             count += len(outputs)
     finally:
         model.training = training
