@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
-from cyclopts import App, CycloptsError, Parameter, Token
+from cyclopts import App, CycloptsError, Group, Parameter, Token
 
 import chainrule
 from chainrule.cli import errors
@@ -37,58 +37,108 @@ app = App(
 )
 
 
+NET, LEARNING = Group("The net"), Group("How it learns")
+DATA, RUN = Group("The data"), Group("The run")
+
+
 @app.command
 def train(
-    data: str = "digits",
+    data: str | None = None,
     /,
     *,
-    model: str = "mlp",
-    hidden: str | None = None,
-    epochs: Annotated[int | None, Parameter(converter=_whole)] = None,
-    lr: float | None = None,
-    batch_size: Whole = 64,
-    seed: Whole = 0,
-    profile: Annotated[bool, Parameter(negative=())] = False,
-    threads: str | None = None,
-    compiled: Annotated[bool, Parameter(negative=())] = False,
-    out: Path | None = None,
+    target: Annotated[str | None, Parameter(group=DATA)] = None,
+    task: Annotated[str | None, Parameter(group=DATA)] = None,
+    image_size: Annotated[int | None, Parameter(group=DATA, converter=_whole)] = None,
+    model: Annotated[str | None, Parameter(group=NET)] = None,
+    hidden: Annotated[str | None, Parameter(group=NET)] = None,
+    dropout: Annotated[float | None, Parameter(group=NET)] = None,
+    epochs: Annotated[int | None, Parameter(group=LEARNING, converter=_whole)] = None,
+    batch_size: Annotated[int | None, Parameter(group=LEARNING, converter=_whole)] = None,
+    optimizer: Annotated[str | None, Parameter(group=LEARNING)] = None,
+    lr: Annotated[float | None, Parameter(group=LEARNING)] = None,
+    schedule: Annotated[str | None, Parameter(group=LEARNING)] = None,
+    weight_decay: Annotated[float | None, Parameter(group=LEARNING)] = None,
+    clip_norm: Annotated[float | None, Parameter(group=LEARNING)] = None,
+    accumulate: Annotated[int | None, Parameter(group=LEARNING, converter=_whole)] = None,
+    patience: Annotated[int | None, Parameter(group=LEARNING, converter=_whole)] = None,
+    seed: Annotated[int | None, Parameter(group=LEARNING, converter=_whole)] = None,
+    out: Annotated[Path | None, Parameter(group=RUN)] = None,
+    resume: Annotated[bool, Parameter(group=RUN, negative=())] = False,
+    config: Annotated[Path | None, Parameter(group=RUN)] = None,
+    checkpoint_steps: Annotated[int | None, Parameter(group=RUN, converter=_whole)] = None,
+    threads: Annotated[str | None, Parameter(group=RUN)] = None,
+    compiled: Annotated[bool, Parameter(group=RUN, negative=())] = False,
+    profile: Annotated[bool, Parameter(group=RUN, negative=())] = False,
 ) -> int:
     """Train a net, and leave a folder with the model, its history and pictures.
 
     Parameters
     ----------
     data
-        digits (8x8, inside the package), mnist, fashion-mnist, an .npz file with arrays x and y, or
-        a folder with IDX files named as MNIST's.
+        digits (8x8, inside the package; this if nothing is given), mnist, fashion-mnist, an .npz
+        file with arrays x and y, a .csv or .parquet table, a folder with a folder of images for
+        each class, or a folder with IDX files named as MNIST's.
+    target
+        The column of a table that is predicted.
+    task
+        classification or regression; without it the target decides.
+    image_size
+        Bring the images of a folder to this height and width.
     model
-        mlp: linear layers with ReLU. lenet: two convolutions with pooling before them, for images.
+        mlp: linear layers with ReLU (this if nothing is given). lenet: two convolutions with
+        pooling before them, for images. resnet: residual blocks, for images. Or FILE.py:build, a
+        function build(sample_shape, classes, seed) of yours that returns a Model.
     hidden
         Units in the hidden linear layers, from the first on, as 300,100; 0 for none. 100 if not
-        given, 128 after convolutions.
+        given, 128 for lenet, 0 for resnet.
+    dropout
+        The share of hidden units that is dropped.
     epochs
         How many times to go through the data; 30 for digits, else 5.
-    lr
-        Learning rate. 0.1 for mlp if not given, with plain gradient descent. For lenet, with Adam,
-        the highest: 0.004 if not given; it grows for a fifth of the training, then falls to 0.
     batch_size
-        Samples in a mini-batch.
+        Samples in a mini-batch; 64 if not given.
+    optimizer
+        sgd, momentum, nesterov, rmsprop, adagrad, adadelta, adam, adamw, nadam, radam or lion. sgd
+        for mlp if not given, else adam.
+    lr
+        Learning rate, with 1cycle the highest; without it one that suits the optimizer.
+    schedule
+        constant, step, exponential, cosine, warmup, polynomial, plateau or 1cycle. constant for
+        mlp if not given, else 1cycle.
+    weight_decay
+        The pull of the weights towards 0; biases are left alone.
+    clip_norm
+        The greatest norm of the gradients.
+    accumulate
+        How many mini-batches make one step.
+    patience
+        Stop after so many epochs that were no better.
     seed
         Draws the first weights and the order of the samples.
-    profile
-        Also measure time and memory of each layer: a table, profile.png and profile.csv.
+    out
+        The folder to make; runs/DATA-001 or the next free number if not given.
+    resume
+        Go on with a run that was stopped: the one of --out, or the newest with these settings.
+    config
+        A run.toml: repeat that run. What else is said here goes before it.
+    checkpoint_steps
+        Also save the state after so many steps, not only after each epoch and every five minutes.
     threads
         How many threads the matrix products use: a number, or auto to find the fastest by timing.
     compiled
         Use compiled forms of a few methods; needs numba.
-    out
-        The folder to make; runs/DATA-001 or the next free number if not given.
+    profile
+        Also measure time and memory of each layer: a table, profile.png and profile.csv.
     """
-    from chainrule.cli.train import Settings, train_command
+    from chainrule.cli.settings import Settings
+    from chainrule.cli.train import train_command
 
-    settings = Settings(
-        data, model, hidden, epochs, lr, batch_size, seed, profile, threads, compiled, out
-    )
-    return train_command(settings)
+    given = Settings(
+        data, target, task, image_size, model, hidden, dropout, epochs, batch_size, optimizer, lr,
+        schedule, weight_decay, clip_norm, accumulate, patience, seed, threads, compiled or None,
+        profile or None, checkpoint_steps,
+    )  # fmt: skip
+    return train_command(given, config=config, resume=resume, out=out)
 
 
 @app.command(name="find-lr")
@@ -96,8 +146,10 @@ def find_lr(
     data: str = "digits",
     /,
     *,
+    target: str | None = None,
     model: str = "mlp",
     hidden: str | None = None,
+    optimizer: str | None = None,
     batch_size: Whole = 64,
     seed: Whole = 0,
     steps: Whole = 200,
@@ -109,10 +161,14 @@ def find_lr(
     ----------
     data
         As for `chainrule train`.
+    target
+        The column of a table that is predicted.
     model
-        mlp or lenet, as for `chainrule train`.
+        As for `chainrule train`.
     hidden
         Units in the hidden linear layers, as for `chainrule train`.
+    optimizer
+        As for `chainrule train`.
     batch_size
         Samples in a mini-batch.
     seed
@@ -123,10 +179,68 @@ def find_lr(
         The picture to draw: the loss over the learning rate.
     """
     from chainrule.cli.find_lr import find_lr_command
-    from chainrule.cli.train import Settings
+    from chainrule.cli.settings import Settings
 
-    settings = Settings(data, model, hidden, None, None, batch_size, seed, False, None, False, None)
+    settings = Settings(
+        data, target, model=model, hidden=hidden, optimizer=optimizer, batch_size=batch_size,
+        seed=seed,
+    )  # fmt: skip
     return find_lr_command(settings, steps, out)
+
+
+@app.command
+def compare(
+    *runs: Path,
+    json: Annotated[bool, Parameter(negative=())] = False,
+    out: Path | None = None,
+) -> int:
+    """Print in what runs differ and what they came to, side by side.
+
+    Parameters
+    ----------
+    runs
+        Folders that `chainrule train` made.
+    json
+        Print the table as JSON.
+    out
+        Also draw their curves into this picture.
+    """
+    from chainrule.cli.compare import compare_command
+
+    return compare_command(runs, as_json=json, out=out)
+
+
+@app.command
+def evaluate(
+    model: Path,
+    data: str,
+    /,
+    *,
+    target: str | None = None,
+    code: Path | None = None,
+    json: Annotated[bool, Parameter(negative=())] = False,
+    out: Path | None = None,
+) -> int:
+    """Measure how well a model does on data, prepared as those that it was trained on.
+
+    Parameters
+    ----------
+    model
+        A model.safetensors that `chainrule train` made.
+    data
+        As for `chainrule train`; where a part is for testing, that part.
+    target
+        The column of a table that is predicted; that of the training if not given.
+    code
+        The Python file with layers of your own, if the model has some.
+    json
+        Print the figures as JSON.
+    out
+        Also draw a picture into this folder.
+    """
+    from chainrule.cli.evaluate import evaluate_command
+
+    return evaluate_command(model, data, target=target, code=code, as_json=json, out=out)
 
 
 @app.command
@@ -135,6 +249,7 @@ def predict(
     /,
     *files: Path,
     all_samples: Annotated[bool, Parameter("--all", negative=())] = False,
+    code: Path | None = None,
     out: Path | None = None,
 ) -> int:
     """Say what a model takes images or samples for.
@@ -144,29 +259,34 @@ def predict(
     model
         A model.safetensors that `chainrule train` made.
     files
-        Images (PNG, JPEG), or arrays (.npy, .npz) with values as in the training data.
+        Images (PNG, JPEG), arrays (.npy, .npz) with values as in the training data, or tables with
+        the columns of the training data.
     all_samples
         Print every sample of an array, not the first 20.
+    code
+        The Python file with layers of your own, if the model has some.
     out
         Also write every prediction into this CSV file.
     """
     from chainrule.cli.predict import predict_command
 
-    return predict_command(model, files, all_samples=all_samples, out=out)
+    return predict_command(model, files, all_samples=all_samples, code=code, out=out)
 
 
 @app.command
-def summary(model: Path, /) -> int:
+def summary(model: Path, /, *, code: Path | None = None) -> int:
     """Print what a model is made of.
 
     Parameters
     ----------
     model
         A model.safetensors that `chainrule train` made.
+    code
+        The Python file with layers of your own, if the model has some.
     """
     from chainrule.cli.summary import summary_command
 
-    return summary_command(model)
+    return summary_command(model, code)
 
 
 @app.command

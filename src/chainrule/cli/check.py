@@ -1,11 +1,8 @@
 """``chainrule check``: the gradients of the layers in a user's file."""
 
 import ast
-import importlib.util
 import inspect
 import json
-import sys
-import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.cli.code import load_code
 from chainrule.cli.errors import UsageError
 from chainrule.gradcheck import GradientReport, check_gradients
 
@@ -57,7 +55,7 @@ def _verdict(reports: list[GradientReport]) -> str:
 
 def _cases(path: Path, name: str, inputs: Inputs) -> list[tuple[str, Any, Any, Any]]:
     """Return (label, object, x, y) for everything that is to be checked."""
-    module = _load(path)
+    module = load_code(path)
     given = getattr(module, "check_cases", None)
     if callable(given) and inputs.input_shape is None:
         cases = list(_given(path, given()))
@@ -89,28 +87,6 @@ def _cases(path: Path, name: str, inputs: Inputs) -> list[tuple[str, Any, Any, A
             "(Loss(), x, y)]."
         )
     return [_built(cls, inputs) for cls in chosen_classes]
-
-
-def _load(path: Path) -> Any:
-    if not path.is_file():
-        raise UsageError(
-            f"{path}: there is no such file. Name a Python file: FILE.py or FILE.py:NAME."
-        )
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"{path}: needs a Python file, FILE.py or FILE.py:NAME.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # as an import would, so that its classes can be copied
-    sys.path.insert(0, str(path.parent))
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        frames = [
-            f for f in traceback.extract_tb(error.__traceback__) if f.filename == module.__file__
-        ]
-        line = f"line {frames[-1].lineno}: " if frames else ""
-        raise ValueError(f"{path}: {line}{type(error).__name__}: {error}") from error
-    return module
 
 
 def _given(path: Path, cases: Any) -> Iterator[tuple[str, Any, Any, Any]]:

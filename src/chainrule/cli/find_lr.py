@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from chainrule.cli import nets
+from chainrule.cli import recipes
 from chainrule.cli.errors import UsageError
 from chainrule.cli.prepare import load_data
-from chainrule.cli.train import Settings, checked
+from chainrule.cli.settings import Settings
+from chainrule.cli.train import built
 from chainrule.data import Batches
-from chainrule.optimizers import SGD, Adam, Optimizer
 from chainrule.training import find_learning_rate
 
 __all__ = ["find_lr_command"]
@@ -15,16 +15,16 @@ __all__ = ["find_lr_command"]
 
 def find_lr_command(settings: Settings, steps: int, picture: Path) -> int:
     """Train for a few steps with growing learning rates, print the suggestion, draw the loss."""
-    widths = checked(settings)
+    settings = settings.spelled_out()
     if steps < 10:
         raise UsageError(f"--steps must be at least 10, got {steps}.")
-    data = load_data(settings.data)
-    preparation = data.preparation
-    build = {"mlp": nets.mlp, "lenet": nets.lenet}[settings.model]
-    model = build(preparation.sample_shape, widths, len(preparation.names), settings.seed)
-    batches = Batches(preparation.rows(data.x), data.y, settings.batch_size, seed=settings.seed)
-    # The optimisers that `chainrule train` takes.
-    optimizer: Optimizer = SGD() if settings.model == "mlp" else Adam()
+    data = load_data(str(settings.data), settings.target, settings.task, settings.image_size)
+    model = built(settings, data.preparation)
+    rows = data.preparation.rows(data.x)
+    batches = Batches(rows, data.y, settings.batch_size or 64, seed=settings.seed or 0)
+    optimizer = recipes.optimizer(
+        settings.optimizer or "", settings.lr or 0, settings.weight_decay or 0
+    )
     found = find_learning_rate(model, batches, optimizer=optimizer, steps=steps)
     print(found)
     if not found.diverged:
@@ -35,6 +35,6 @@ def find_lr_command(settings: Settings, steps: int, picture: Path) -> int:
     plots.learning_rate(found).figure.savefig(picture)  # type: ignore[union-attr]  # no SubFigure
     print(f"The loss over the learning rate is drawn in {picture}.")
     lr = f"{found.suggestion:.1g}"
-    options = f"{settings.data} --model {settings.model} --lr {lr}"
+    options = f"{settings.data} --model {settings.model} --optimizer {settings.optimizer} --lr {lr}"
     print(f"\nTo train with it:\n    chainrule train {options}")
     return 0

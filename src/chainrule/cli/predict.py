@@ -7,52 +7,55 @@ from pathlib import Path
 
 import numpy as np
 
+from chainrule.cli.code import functions_of, load_code
 from chainrule.cli.errors import UsageError, report
+from chainrule.cli.image_folder import read_image
 from chainrule.cli.picture import read_picture
 from chainrule.cli.prepare import Preparation
+from chainrule.cli.tables import TABLES, read_columns
 from chainrule.data import read_npz
 from chainrule.layer import Array
 from chainrule.loading import load
 from chainrule.model import Model
 from chainrule.storage import write_atomically
 
-__all__ = ["predict_command"]
+__all__ = ["load_own", "predict_command"]
 
 SHOWN = 20
 COLUMNS = ["sample", "predicted", "probability"]
 
 
 def predict_command(
-    model_path: Path, files: Sequence[Path], *, all_samples: bool, out: Path | None
+    model_path: Path,
+    files: Sequence[Path],
+    *,
+    all_samples: bool,
+    code: Path | None = None,
+    out: Path | None,
 ) -> int:
     """Print a prediction a line; return 1 if some file could not be read."""
     if not files:
         raise UsageError("predict: name the images or arrays: chainrule predict MODEL FILE…")
     if out is not None:
         _check_out(out)
-    model = load(model_path)
+    model = load_own(model_path, code)
     preparation = Preparation.of(model, model_path)
-    names = preparation.names
     rows: list[list[str]] = []
     failed = 0
     for path in files:
         try:
             raw, note = _read(path, preparation)
-            probabilities = _probabilities(model, preparation, raw)
+            answers = _answers(model, preparation, raw)
         except Exception as error:  # whatever is wrong with one file, the others are read
             report(error, path)
             failed += 1
             continue
         shown = len(raw) if all_samples else SHOWN
-        for i, row in enumerate(probabilities):
+        for i, (words, answer, probability) in enumerate(answers):
             name = str(path) if len(raw) == 1 else f"{path}[{i}]"
-            best, second = np.argsort(-row, kind="stable")[:2]
             if i < shown:
-                print(
-                    f"{name}: {names[best]} ({100 * row[best]:.1f} %), "
-                    f"then {names[second]} ({100 * row[second]:.1f} %){note}"
-                )
-            rows.append([name, names[best], f"{row[best]:.6f}"])
+                print(f"{name}: {words}{note}")
+            rows.append([name, answer, probability])
         if len(raw) > shown:
             print(f"… and {len(raw) - shown:,} more: --all prints them, --out FILE.csv keeps them.")
     if out is not None:
@@ -75,8 +78,41 @@ def _check_out(out: Path) -> None:
             raise UsageError(f"--out {out} is there already, and holds no predictions.")
 
 
-def _probabilities(model: Model, preparation: Preparation, raw: Array) -> Array:
-    probabilities = model.predict_proba(preparation.rows(raw))
+def load_own(path: Path, code: Path | None) -> Model:
+    """Load a model, with the layers of a user's file if one is named."""
+    try:
+        return load(path, classes=[] if code is None else functions_of(load_code(code)))
+    except ValueError as error:
+        if "classes=[" in str(error) and code is None:
+            raise ValueError(
+                f"{path} has layers of your own. Name the file that defines them: --code FILE.py."
+            ) from error
+        raise
+
+
+def _answers(model: Model, preparation: Preparation, raw: Array) -> list[tuple[str, str, str]]:
+    """Return for each sample what is said, what is predicted, and how probable it is."""
+    rows = preparation.rows(raw)
+    if preparation.regression:
+        outputs = model.predict(rows)
+        if outputs.shape != (len(rows), 1) or not np.isfinite(outputs).all():
+            raise ValueError("the model does not answer with a number: it is damaged")
+        name = preparation.target or "value"
+        return [(f"{name} {v:.6g}", f"{v:.9g}", "") for v in preparation.values(outputs)]
+    names = preparation.names
+    answers = []
+    for row in _probabilities(model, preparation, rows):
+        best, second = np.argsort(-row, kind="stable")[:2]
+        words = (
+            f"{names[best]} ({100 * row[best]:.1f} %), "
+            f"then {names[second]} ({100 * row[second]:.1f} %)"
+        )
+        answers.append((words, names[best], f"{row[best]:.6f}"))
+    return answers
+
+
+def _probabilities(model: Model, preparation: Preparation, rows: Array) -> Array:
+    probabilities = model.predict_proba(rows)
     if probabilities.shape[1:] != (len(preparation.names),):
         raise ValueError(f"the model does not have {len(preparation.names)} classes: it is damaged")
     if not np.isfinite(probabilities).all():
@@ -90,11 +126,20 @@ def _read(path: Path, preparation: Preparation) -> tuple[Array, str]:
         raise IsADirectoryError(f"{path} is a folder. Name the files inside it.")
     if path.suffix.lower() in (".npy", ".npz"):
         return _array(path, preparation), ""
+    if preparation.columns is not None and path.suffix.lower() in TABLES:
+        return read_columns(path, preparation.columns), ""
     if preparation.image_shape is None:
         raise ValueError(
             f"{path}: this model takes samples of shape {tuple(preparation.sample_shape)}, no "
             "images. Give an .npy or .npz file."
+            if preparation.columns is None
+            else f"{path}: this model was trained on a table. Give a .csv or .parquet file."
         )
+    if len(preparation.sample_shape) == 3:  # with colours
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: there is no such file.")
+        image = read_image(path, preparation.image_shape[0])
+        return (image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2))[None], ""
     image, inverted = read_picture(
         path,
         preparation.image_shape,

@@ -3,6 +3,7 @@
 What is decided here in training goes into the model's file as its metadata.
 """
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import numpy as np
 
 from chainrule import data as sets
 from chainrule.cli.errors import UsageError
+from chainrule.cli.image_folder import holds_images, read_image_folder
+from chainrule.cli.tables import TABLES, labels_or_values, read_table
 from chainrule.layer import Array
 from chainrule.model import Model
 
@@ -42,6 +45,14 @@ class Preparation:
         The classes.
     background : {"dark", "light", None}
         Of the training images; None where they have none, or are no images.
+    columns : list of str or None
+        The names of a table's columns, in the order in which the net takes them.
+    target : str or None
+        The name of what is predicted.
+    target_mean : float
+        Subtracted from the numbers to be predicted.
+    target_deviation : float or None
+        What they are divided by; None where classes are predicted.
     """
 
     data: str
@@ -52,6 +63,10 @@ class Preparation:
     margin: float | None
     names: list[str]
     background: str | None = None
+    columns: list[str] | None = None
+    target: str | None = None
+    target_mean: float = 0.0
+    target_deviation: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense: it may come from a damaged file, or from wild data."""
@@ -64,9 +79,15 @@ class Preparation:
             and len(self.sample_shape) > 0
             and all(isinstance(n, int) and n > 0 for n in self.sample_shape)
             and (self.margin is None or (0 <= self.margin < 0.5 and self.background == "dark"))
-            and len(self.names) >= 2
+            and (len(self.names) >= 2 or self.regression)
             and all(isinstance(name, str) for name in self.names)
             and self.background in ("dark", "light", None)
+            and (self.columns is None or [len(self.columns)] == self.sample_shape)
+            and (self.columns is None or all(isinstance(name, str) for name in self.columns))
+            and isinstance(self.target, str | None)
+            and isinstance(self.target_mean, float | int)
+            and math.isfinite(self.target_mean)
+            and (self.target_deviation is None or 0 < self.target_deviation < math.inf)
         )
         if not sound:
             raise ValueError(f"{self.data}: it makes no sense how its inputs are prepared.")
@@ -75,7 +96,18 @@ class Preparation:
     def image_shape(self) -> tuple[int, int] | None:
         """Height and width, if a sample is an image."""
         shape = self.sample_shape
-        return (shape[0], shape[1]) if len(shape) == 2 else None
+        coloured = len(shape) == 3 and shape[2] == 3
+        return (shape[0], shape[1]) if len(shape) == 2 or coloured else None
+
+    @property
+    def regression(self) -> bool:
+        """Whether a number is predicted, and no class."""
+        return self.target_deviation is not None
+
+    def values(self, outputs: Array) -> Array:
+        """Return numbers in the target's own units, shape (samples,)."""
+        wide = outputs.reshape(len(outputs)).astype(np.float64)
+        return wide * (self.target_deviation or 1.0) + self.target_mean
 
     def rows(self, raw: Array) -> Array:
         """Return the net's input, shape (samples, features), float32.
@@ -139,8 +171,20 @@ class DataSet:
 
 
 @np.errstate(over="ignore", invalid="ignore")  # Preparation looks at the figures
-def load_data(name: str) -> DataSet:
+def load_data(
+    name: str, target: str | None = None, task: str | None = None, image_size: int | None = None
+) -> DataSet:
     """Load one of the sets that have a name, or a user's file or folder.
+
+    Parameters
+    ----------
+    name : str
+    target : str, optional
+        The column of a table that is predicted.
+    task : {"classification", "regression"}, optional
+        What is done with a table; None looks at the target.
+    image_size : int, optional
+        The height and width to which the images of a folder are brought.
 
     Raises
     ------
@@ -150,6 +194,12 @@ def load_data(name: str) -> DataSet:
         If the data cannot be read, or are nothing to train a classifier on.
     """
     parts: tuple[Array, ...]
+    path = Path(name)
+    table = path.suffix.lower() in TABLES
+    if (target is not None or task is not None) and not table:
+        raise UsageError(f"--target and --task are for tables, as .csv, and {name} is none.")
+    if image_size is not None and not path.is_dir():
+        raise UsageError(f"--image-size is for a folder of images, and {name} is none.")
     if name == "digits":
         parts = (*sets.load_digits("train"), *sets.load_digits("test"))
         return _images(name, parts, margin=0.0, maximum=16)
@@ -159,21 +209,81 @@ def load_data(name: str) -> DataSet:
         if name == "mnist":  # the article's figures
             return _images(name, parts, margin=4 / 28, mean=0.1307 * 255, deviation=0.3081 * 255)
         return _images(name, parts, names=FASHION)
-    path = Path(name)
+    if path.is_dir() and (image_size is not None or holds_images(path)):
+        return image_folder(path, image_size)
     if path.is_dir():
         parts = tuple(a for split in ("train", "test")
                       for a in sets.load_idx_folder(path, split=split))  # fmt: skip
         return _images(path.resolve().name, parts)
     if path.suffix == ".npz":
         return _table(path)
+    if table:
+        return _columns(path, target, task)
     if path.exists():
         raise UsageError(
-            f"{name}: needs an .npz file with arrays x and y, or a folder of IDX files."
+            f"{name}: needs an .npz file with arrays x and y, a .csv or .parquet table, or a "
+            "folder of images or of IDX files."
         )
     raise UsageError(
-        f"there is no data set, file or folder {name!r}. "
-        "Name digits, mnist, fashion-mnist, an .npz file, or a folder with IDX files."
+        f"there is no data set, file or folder {name!r}. Name digits, mnist, fashion-mnist, an "
+        ".npz file, a .csv or .parquet table, or a folder with images or IDX files."
     )
+
+
+def _columns(path: Path, target: str | None, task: str | None) -> DataSet:
+    table = read_table(path, target)
+    found = labels_or_values(path, table, task)
+    x, y = table.x, found.y
+    if found.names is None and len(x) < 2 * FEWEST:
+        raise ValueError(f"{path}: {len(x)} rows are too few to hold out a fifth.")
+    if found.names is not None and np.bincount(y).max() < FEWEST:
+        raise ValueError(
+            f"{path}: the classes have too few samples to hold out a fifth of each. Give more."
+        )
+    stratify = found.names is not None
+    x, y, x_test, y_test = sets.train_validation_split(x, y, 0.2, seed=0, stratify=stratify)
+    mean, deviation = _spread(x)
+    preparation = Preparation(
+        data=path.stem,
+        sample_shape=[x.shape[1]],
+        mean=mean,
+        deviation=deviation,
+        maximum=255.0,
+        margin=None,
+        names=found.names or [],
+        columns=table.columns,
+        target=table.target_name,
+        target_mean=float(y.mean()) if found.names is None else 0.0,
+        target_deviation=(float(y.std()) or 1.0) if found.names is None else None,
+    )
+    if preparation.regression:
+        scale = preparation.target_deviation or 1.0
+        y, y_test = (
+            ((part - preparation.target_mean) / scale).astype(np.float32)[:, None]
+            for part in (y, y_test)
+        )
+    return DataSet(x, y, x_test, y_test, preparation)
+
+
+def _spread(x: Array) -> tuple[list[float], list[float]]:
+    """Return mean and deviation of each column; 1 for one that does not vary."""
+    varies = x.max(axis=0) > x.min(axis=0)
+    deviation = x.std(axis=0, dtype=np.float64)
+    means: list[float] = x.mean(axis=0, dtype=np.float64).tolist()
+    return means, np.where(varies & (deviation != 0), deviation, 1).tolist()
+
+
+def image_folder(path: Path, size: int | None) -> DataSet:
+    """Load a folder of images, one folder a class."""
+    x, y, x_test, y_test, names = read_image_folder(path, size)
+    if x_test is None or y_test is None:
+        if np.bincount(y).max() < FEWEST:
+            raise ValueError(
+                f"{path}: the classes have too few images to hold out a fifth of each. Give more, "
+                "or a folder test beside train."
+            )
+        x, y, x_test, y_test = sets.train_validation_split(x, y, 0.2, seed=0, stratify=True)
+    return _images(path.resolve().name, (x, y, x_test, y_test), names=names)
 
 
 def _images(
@@ -236,14 +346,12 @@ def _table(path: Path) -> DataSet:
         names = _class_names(path.stem, y, y_test)
     if x.ndim == 3:  # (samples, height, width)
         return _images(path.stem, (x, y, x_test, y_test), names=names)
-    flat = x.reshape(len(x), -1)
-    varies = flat.max(axis=0) > flat.min(axis=0)
-    deviation = flat.std(axis=0, dtype=np.float64)
+    mean, deviation = _spread(x.reshape(len(x), -1))
     preparation = Preparation(
         data=path.stem,
         sample_shape=list(x.shape[1:]),
-        mean=flat.mean(axis=0, dtype=np.float64).tolist(),
-        deviation=np.where(varies & (deviation != 0), deviation, 1).tolist(),
+        mean=mean,
+        deviation=deviation,
         maximum=255.0,
         margin=None,
         names=names,

@@ -1,5 +1,6 @@
 """The folder that a run leaves: its name, its pictures, and what is said of it."""
 
+import contextlib
 import os
 import re
 import shlex
@@ -9,12 +10,13 @@ from pathlib import Path
 
 from chainrule.cli.errors import UsageError
 from chainrule.cli.prepare import DataSet, Preparation
+from chainrule.cli.settings import Settings, read_settings
 from chainrule.layers import Conv2d, Linear
 from chainrule.metrics import confusion_matrix
 from chainrule.model import Model
-from chainrule.training import History
+from chainrule.training import History, evaluate
 
-__all__ = ["draw", "make_folder", "tell"]
+__all__ = ["draw", "folder_to_resume", "judged", "make_folder", "tell"]
 
 MADE = {
     "model.safetensors": "the model: the best epoch's",
@@ -25,6 +27,9 @@ MADE = {
     "weights.png": "what the first layer looks for",
     "profile.png": "time and memory of a step, layer by layer",
     "profile.csv": "the same as numbers",
+    "predicted.png": "predicted over true values",
+    "run.toml": "the settings: chainrule train --config run.toml repeats the run",
+    "checkpoints": "to go on from: chainrule train --resume",
 }
 
 
@@ -55,6 +60,37 @@ def make_folder(out: Path | None, name: str) -> Path:
         ) from error
 
 
+def folder_to_resume(settings: Settings, out: Path | None) -> Path | None:
+    """Return the folder of the run that these settings began; None if there is none yet.
+
+    Without ``out`` it is the newest one of ``runs`` with the same settings.
+
+    Raises
+    ------
+    UsageError
+        If the folder is that of other settings.
+    """
+    if out is not None:
+        if not (out / "run.toml").exists():
+            return None
+        then = read_settings(out)[0]
+        if different := then.differences(settings):
+            raise UsageError(
+                f"--resume: the run in {out} was begun with other settings: "
+                f"{'; '.join(different)}. Leave them out, or name another folder."
+            )
+        return out
+    for path in sorted(Path("runs").glob("*/run.toml"), key=_age, reverse=True):
+        with contextlib.suppress(UsageError):
+            if read_settings(path)[0] == settings:
+                return path.parent
+    return None
+
+
+def _age(path: Path) -> float:
+    return path.stat().st_mtime
+
+
 def _numbered(stem: str) -> Path:
     for number in count(1):
         folder = Path("runs") / f"{stem}-{number:03d}"
@@ -70,24 +106,46 @@ def _numbered(stem: str) -> Path:
     raise AssertionError("numbers do not end")
 
 
+def judged(model: Model, data: DataSet) -> str:
+    """Return in words how well a model does on the held-out samples."""
+    preparation, count = data.preparation, len(data.x_test)
+    test = (preparation.rows(data.x_test), data.y_test)
+    if preparation.regression:
+        figures = evaluate(model, test, metrics=["rmse", "r2"])
+        rmse = figures["rmse"] * (preparation.target_deviation or 1)
+        return f"On {count:,} held-out samples: RMSE {rmse:.4g}, R² {figures['r2']:.4f}"
+    accuracy = evaluate(model, test)["accuracy"]
+    wrong = round((1 - accuracy) * count)
+    return f"Accuracy on {count:,} held-out samples: {100 * accuracy:.2f} %, {wrong:,} wrong"
+
+
 def draw(folder: Path, model: Model, data: DataSet, history: History) -> list[str]:
     """Draw the pictures that the data allow, and write the profile; return the files' names."""
     from chainrule import plots
 
     preparation = data.preparation
-    probabilities = model.predict_proba(preparation.rows(data.x_test))
-    predicted = probabilities.argmax(axis=1)
-    matrix = confusion_matrix(predicted, data.y_test, len(preparation.names))
     pictures = {}
     if len(history):
         pictures["curves.png"] = plots.curves(history)
-    pictures["confusion.png"] = plots.confusion(matrix, preparation.names)
-    if preparation.image_shape is not None:
-        pictures["mistakes.png"] = plots.mistakes(
-            data.x_test, data.y_test, probabilities, preparation.names
+    if preparation.regression:
+        outputs = model.predict(preparation.rows(data.x_test))
+        pictures["predicted.png"] = plots.predicted(
+            preparation.values(data.y_test), preparation.values(outputs), preparation.target
         )
-    first = next(layer for layer in model.layers if isinstance(layer, Linear | Conv2d))
-    pictures["weights.png"] = plots.weights(first, preparation.image_shape)
+    else:
+        probabilities = model.predict_proba(preparation.rows(data.x_test))
+        predicted = probabilities.argmax(axis=1)
+        matrix = confusion_matrix(predicted, data.y_test, len(preparation.names))
+        pictures["confusion.png"] = plots.confusion(matrix, preparation.names)
+        if preparation.image_shape is not None:
+            images = data.x_test if data.x_test.ndim == 3 else data.x_test / preparation.maximum
+            pictures["mistakes.png"] = plots.mistakes(
+                images, data.y_test, probabilities, preparation.names
+            )
+    first = next((layer for layer in model.layers if isinstance(layer, Linear | Conv2d)), None)
+    if first is not None:
+        flat = len(preparation.sample_shape) == 2
+        pictures["weights.png"] = plots.weights(first, preparation.image_shape if flat else None)
     if history.profile is not None:
         pictures["profile.png"] = plots.profile(history.profile)
         history.profile.save_csv(folder / "profile.csv")
@@ -104,6 +162,8 @@ def tell(folder: Path, made: list[str], preparation: Preparation, *, best: bool)
         print(f"  {name:<18} {words[name]}")
     model = shlex.quote(str(folder / "model.safetensors"))
     sample = "IMAGE.png" if preparation.image_shape else "SAMPLES.npy"
+    if preparation.columns is not None:
+        sample = "FILE.csv"
     print("\nNext:")
     print(f"  chainrule predict {model} {sample}")
     print(f"  chainrule summary {model}")

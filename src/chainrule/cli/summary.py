@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
+from chainrule.cli.predict import load_own
 from chainrule.cli.prepare import Preparation
-from chainrule.loading import load
 
 __all__ = ["summary_command"]
 
 
-def summary_command(path: Path) -> int:
+def summary_command(path: Path, code: Path | None = None) -> int:
     """Print what a model is made of; return the exit code."""
-    model = load(path)
+    model = load_own(path, code)
     print(model)
     if "preparation" in model.metadata:
         preparation = Preparation.of(model, path)
@@ -18,10 +18,11 @@ def summary_command(path: Path) -> int:
         print()
         print(str(model.summary(rows)))
         print()
-        print(
-            f"Trained on {preparation.data}: samples of shape {tuple(preparation.sample_shape)}, "
-            f"{len(preparation.names)} classes ({', '.join(preparation.names[:20])}"
-            f"{', …' if len(preparation.names) > 20 else ''})."
-        )
+        names = preparation.names
+        what = f"{len(names)} classes ({', '.join(names[:20])}{', …' if len(names) > 20 else ''})"
+        if preparation.regression:
+            what = f"predicts {preparation.target or 'a number'}"
+        shape = tuple(preparation.sample_shape)
+        print(f"Trained on {preparation.data}: samples of shape {shape}, {what}.")
     print(f"{model.dtype.name}, {path.stat().st_size:,} bytes in {path}.")
     return 0

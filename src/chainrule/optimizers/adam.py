@@ -196,6 +196,8 @@ class NAdam(Betas):
 
     averages = ("mean", "mean_square")
 
+    numbers = ("momentum_product",)
+
     def __init__(
         self,
         learning_rate: float = 0.002,

@@ -29,8 +29,8 @@ _start = attrgetter("start")
 class Optimizer:
     r"""The base of every optimiser.
 
-    A subclass names in ``averages`` the vectors that it remembers, and defines ``update``, which
-    moves one block of the parameters.
+    A subclass names in ``averages`` the vectors that it remembers (in ``numbers`` attributes that
+    are numbers), and defines ``update``, which moves one block of the parameters.
 
     Weight decay pulls every parameter towards 0, either as a part of the gradient,
     :math:`g + \lambda w`, or past it (decoupled), :math:`w \leftarrow (1 - \eta \lambda) w`.
@@ -67,6 +67,7 @@ class Optimizer:
     """
 
     averages: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
     decoupled: bool = False
     momentum: float = 0.0
 
@@ -168,6 +169,7 @@ class Optimizer:
             "size": self.size,
             "learning_rate": self._learning_rate,
             "momentum": self.momentum,
+            "numbers": {name: getattr(self, name) for name in self.numbers},
             "averages": {name: vector.copy() for name, vector in self.state.items()},
         }
 
@@ -177,15 +179,23 @@ class Optimizer:
         Raises
         ------
         ValueError
-            If it is the state of another optimiser.
+            If it is the state of another optimiser, or of one for another net.
         """
         if state["class"] != type(self).__name__:
             raise ValueError(f"{self!r}: the state is that of {state['class']}.")
-        self.steps, self.size = state["steps"], state["size"]
-        self._learning_rate = state["learning_rate"]
+        averages, size = state["averages"], state["size"]
+        known = self.groups[-1].stop if self.groups else size
+        names = set(self.averages) if state["steps"] else set()
+        sound = set(averages) == names and all(v.shape == (size,) for v in averages.values())
+        if not sound or size not in (0, known):
+            raise ValueError(f"{self!r}: the state is that of a net of {size} parameters.")
+        self.learning_rate = state["learning_rate"]
+        self.steps, self.size = state["steps"], size
         if self.momentum:
             self.momentum = state["momentum"]
-        self.state = {name: vector.copy() for name, vector in state["averages"].items()}
+        for name in self.numbers:
+            setattr(self, name, state["numbers"][name])
+        self.state = {name: vector.copy() for name, vector in averages.items()}
 
     def begin_step(self) -> None:
         """Prepare what all blocks of a step share; ``steps`` has counted it already."""

@@ -6,9 +6,19 @@ is left alone.
 """
 
 from chainrule.plots.classification import confusion, mistakes
-from chainrule.plots.curves import curves
+from chainrule.plots.curves import compare, curves
 from chainrule.plots.learning_rate import learning_rate
 from chainrule.plots.profile import profile
+from chainrule.plots.regression import predicted
 from chainrule.plots.weights import weights
 
-__all__ = ["confusion", "curves", "learning_rate", "mistakes", "profile", "weights"]
+__all__ = [
+    "compare",
+    "confusion",
+    "curves",
+    "learning_rate",
+    "mistakes",
+    "predicted",
+    "profile",
+    "weights",
+]

@@ -5,11 +5,16 @@ from typing import TYPE_CHECKING, Any
 from chainrule.plots.figure import BLUE, ORANGE, clean, own_axes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from matplotlib.axes import Axes
 
     from chainrule.training import History
 
-__all__ = ["curves"]
+__all__ = ["compare", "curves"]
+
+# Okabe and Ito's, which colour-blind people can tell apart.
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 
 
 def curves(history: "History", ax: "Axes | None" = None) -> "Axes":
@@ -46,6 +51,47 @@ def curves(history: "History", ax: "Axes | None" = None) -> "Axes":
     _losses(ax.inset_axes((0, 0, 0.44, 1)), history)
     right = ax.inset_axes((0.56, 0, 0.44, 1))
     _accuracy(right, history)
+    return ax
+
+
+def compare(histories: "Mapping[str, History]", ax: "Axes | None" = None) -> "Axes":
+    """Draw the same figure of several runs by epoch: accuracy on held-out data if all have it.
+
+    Parameters
+    ----------
+    histories : dict of str to History
+        By the name of the run, each with at least one epoch.
+    ax : matplotlib axes, optional
+        Where to draw.
+
+    Raises
+    ------
+    ValueError
+        If there is no run, or one has no epoch.
+
+    Examples
+    --------
+    >>> from chainrule import History, plots
+    >>> histories = {"a": History(), "b": History()}
+    >>> for history in histories.values():
+    ...     history.append({"epoch": 1, "loss": 0.5})
+    >>> plots.compare(histories).get_ylabel()
+    'loss'
+    """
+    if not histories or not all(len(history) for history in histories.values()):
+        raise ValueError("compare: needs runs, each with at least one epoch.")
+    names = ("validation_accuracy", "validation_loss", "loss")
+    column = next(n for n in names if all(n in history for history in histories.values()))
+    ax = own_axes(ax, 7, 4)
+    longest = max(histories.values(), key=len)
+    for i, (name, history) in enumerate(histories.items()):
+        style = ("-", "--", ":", "-.")[i // len(COLORS) % 4]
+        values: Any = history["epoch"], history[column]
+        color = COLORS[i % len(COLORS)]
+        ax.plot(*values, color=color, linestyle=style, marker=_marker(longest), label=name)
+    ax.set(xlabel="epoch", ylabel=column.replace("_", " "))
+    ax.legend(frameon=False, fontsize=8)
+    _epochs(ax, longest)
     return ax
 
 

@@ -1,0 +1,102 @@
+"""``chainrule evaluate``."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chainrule.cli.errors import UsageError
+from chainrule.cli.image_folder import read_image_folder
+from chainrule.cli.predict import load_own
+from chainrule.cli.prepare import Preparation, load_data
+from chainrule.cli.tables import TABLES, labels_or_values, read_columns, read_table
+from chainrule.data import load_npz
+from chainrule.layer import Array
+from chainrule.metrics import confusion_matrix
+from chainrule.model import Model
+from chainrule.training import evaluate
+
+__all__ = ["evaluate_command"]
+
+
+def evaluate_command(
+    path: Path, data: str, *, target: str | None, code: Path | None, as_json: bool, out: Path | None
+) -> int:
+    """Print how well a model does on data that it may not have seen."""
+    model = load_own(path, code)
+    preparation = Preparation.of(model, path)
+    x, y = _samples(data, preparation, target)
+    rows = preparation.rows(x)
+    figures: dict[str, Any] = {"samples": len(x)}
+    if preparation.regression:
+        outputs = preparation.values(model.predict(rows))
+        error = outputs - y
+        spread = float(((y - y.mean()) ** 2).sum())
+        figures["rmse"] = float(np.sqrt((error**2).mean()))
+        figures["r2"] = 1 - float((error**2).sum()) / spread if spread else float("nan")
+    else:
+        found = evaluate(model, (rows, y), metrics=["precision", "recall", "f1"])
+        figures |= found
+    if as_json:
+        print(json.dumps(figures, indent=2))
+    else:
+        for name, value in figures.items():
+            print(f"{name:<10} {value:,}" if name == "samples" else f"{name:<10} {value:.4f}")
+    if out is not None:
+        _draw(out, model, preparation, rows, y)
+    return 0
+
+
+def _samples(data: str, preparation: Preparation, target: str | None) -> tuple[Array, Array]:
+    """Return raw samples with their targets: of a set that is parted, the held-out ones."""
+    path = Path(data)
+    if path.suffix.lower() in TABLES:
+        table = read_table(path, target or preparation.target)
+        if preparation.columns is None:
+            raise UsageError(f"{path}: the model was not trained on a table.")
+        x = read_columns(path, preparation.columns)
+        task = "regression" if preparation.regression else "classification"
+        found = labels_or_values(path, table, task)
+        return x, _labels(path, found.y, found.names, preparation)
+    if path.suffix == ".npz":
+        arrays = load_npz(path)
+        x, y = (arrays.x, arrays.y) if arrays.x_test is None else (arrays.x_test, arrays.y_test)
+        return x, np.asarray(y).reshape(len(x)).astype(np.int64)
+    if path.is_dir() and not (path / "train-images-idx3-ubyte").exists():
+        shape = preparation.image_shape or (1, 1)
+        x, y, x_test, y_test, names = read_image_folder(path, shape[0])
+        if x_test is not None and y_test is not None:
+            x, y = x_test, y_test
+        return x, _labels(path, y, names, preparation)
+    loaded = load_data(data)
+    return loaded.x_test, loaded.y_test
+
+
+def _labels(path: Path, y: Array, names: list[str] | None, preparation: Preparation) -> Array:
+    """Return labels as the model numbers them."""
+    if names is None:
+        return y
+    unknown = [name for name in names if name not in preparation.names]
+    if unknown:
+        raise ValueError(
+            f"{path}: the model does not know the classes {', '.join(unknown[:10])}; it knows "
+            f"{', '.join(preparation.names[:10])}."
+        )
+    order = np.array([preparation.names.index(name) for name in names])
+    return order[y]
+
+
+def _draw(out: Path, model: Model, preparation: Preparation, rows: Array, y: Array) -> None:
+    from chainrule import plots
+
+    out.mkdir(parents=True, exist_ok=True)
+    if preparation.regression:
+        axes = plots.predicted(y, preparation.values(model.predict(rows)), preparation.target)
+        picture = out / "predicted.png"
+    else:
+        matrix = confusion_matrix(model.predict_classes(rows), y, len(preparation.names))
+        axes = plots.confusion(matrix, preparation.names)
+        picture = out / "confusion.png"
+    axes.figure.savefig(picture)  # type: ignore[union-attr]  # the stubs allow a SubFigure
+    print(f"Drawn in {picture}.")
