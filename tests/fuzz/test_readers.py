@@ -20,8 +20,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chainrule import load
+from cases import LAYERS, LOSSES
+from chainrule import MeanSquaredError, ReLU, load
 from chainrule.data import load_npz, read_idx, read_npz
+from chainrule.description import describe
 from fuzz import structured
 from fuzz.mutations import mutants
 from fuzz.readers import LIMIT, READERS, outcome, small
@@ -130,7 +132,26 @@ def bombs(name):
                "metadata": {}}  # fmt: skip
         found.append(safetensors({"chainrule": json.dumps(net)}))
     shape = {"dtype": "F32", "shape": [0, 2**62], "data_offsets": [0, 0]}
-    return [*found, safetensors({"chainrule": '{"format_version": 1}'}, {"a": shape})]
+    found.append(safetensors({"chainrule": '{"format_version": 1}'}, {"a": shape}))
+    return [*found, *(large_arguments() if name == "model" else [])]
+
+
+def large_arguments():
+    """Return every layer and loss, saved, each of its numbers in turn much too large."""
+    functions = [(case.build(), MeanSquaredError()) for case in LAYERS]
+    functions += [(ReLU(), case.build()) for case in LOSSES]
+    found = []
+    for layer, cost in functions:
+        net = {"format_version": 1, "layers": [describe(layer)], "cost": describe(cost),
+               "dtype": "float32", "metadata": {}}  # fmt: skip
+        for inside in (net["layers"][0]["arguments"], net["cost"]["arguments"]):
+            for argument, value in list(inside.items()):
+                if value is None or isinstance(value, int | float | list):
+                    for large in (2**31, 10**12, [2**31] * 2):
+                        inside[argument] = large
+                        found.append(safetensors({"chainrule": json.dumps(net)}))
+                    inside[argument] = value
+    return found
 
 
 def archive(members, method):
