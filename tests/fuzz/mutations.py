@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 EDGES = [0, 1, 2, 7, 8, 127, 128, 255, 256, 2**15 - 1, 2**15, 2**16 - 1, 2**16, 2**31 - 1, 2**31,
          2**32 - 1, 2**32, 2**53, 2**62, 2**63 - 1, 2**63, 2**64 - 1]  # fmt: skip
 # Text that means something to one of the formats.
-WORDS = [b"", b"{", b"[", b"}", b"]", b'"', b"\\", b"\0", b"\n", b"\x1b[31m", b"-1", b"1e999", b"NaN",
+WORDS = [b"", b"{", b"[", b"}", b"]", b'"', b"\\", b"\0", b"\n", b"\x1b[31m", b"-1", b"1e999",
+         b"NaN",
          b"true", b"null", b"O", b"|O", b"F64", b"F8_E4M3", b"BOOL", b"PK\x03\x04", b"PK\x01\x02",
          b"PK\x05\x06", b"\x1f\x8b", b"\x93NUMPY", b'"shape"', b"Linear", b"Sequential",
          b"9" * 30, b"[" * 200, b"\xff" * 8]  # fmt: skip

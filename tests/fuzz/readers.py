@@ -41,7 +41,7 @@ class Reader:
         return contents
 
 
-class Refused(AssertionError):
+class FaultError(AssertionError):
     """A reader did something else than to return, or to say in one line what is wrong."""
 
 
@@ -52,14 +52,14 @@ def outcome(reader: Reader, path: Path) -> str | None:
     except (ValueError, OSError) as error:
         message = str(error)
         if isinstance(error, UnicodeError):
-            raise Refused(f"{error!r} is no error of ours") from error
+            raise FaultError(f"{error!r} is no error of ours") from error
         if str(path) not in message:
-            raise Refused(f"does not name the file: {message[:300]!r}") from error
+            raise FaultError(f"does not name the file: {message[:300]!r}") from error
         if not message.isprintable() or len(message) > 1000:
-            raise Refused(f"is no line to read: {len(message)}, {message[:1500]!r}") from error
+            raise FaultError(f"is no line to read: {len(message)}, {message[:1500]!r}") from error
         return message
     except Exception as error:
-        raise Refused(f"{type(error).__name__}: {error}"[:500]) from error
+        raise FaultError(f"{type(error).__name__}: {error}"[:500]) from error
     return None
 
 
@@ -145,8 +145,11 @@ READERS = [
         lambda path: read_npz(path, max_bytes=LIMIT),
         [*TABLES, as_npy(X), as_npy(np.zeros(3, "f4,i2")), as_npy(np.array(["a", "bc"]))],
     ),
-    Reader("model", load, [lambda p: small().save(p), lambda p: rich().save(p),
-                           lambda p: sequences().save(p)]),  # fmt: skip
+    Reader(
+        "model",
+        load,
+        [lambda path, make=make: make().save(path) for make in (small, rich, sequences)],
+    ),
     Reader(
         "arrays",
         read_arrays,

@@ -17,7 +17,8 @@ STRANGE = st.sampled_from([
     None, True, False, -1, 0, 1, 3, 4, 0.5, 1e308, float("nan"), float("inf"), 10**9, 10**18,
     10**400, "", "x", "he", "F32", "O", ">f4", "\n\x1b[2J", "a" * 2000, [], [[]], {}, [1], [[1], 2],
     {"class": "ReLU", "arguments": {}}, {"class": "Sequential", "arguments": {"layers": []}},
-    {"class": "Linear", "arguments": {"n_in": 10**9, "n_out": 10**9}}, {"array": "a"}, {"array": []},
+    {"class": "Linear", "arguments": {"n_in": 10**9, "n_out": 10**9}}, {"array": "a"},
+    {"array": []},
 ])  # fmt: skip
 JSON = st.recursive(
     STRANGE | st.integers() | st.floats() | st.text(max_size=5),
@@ -43,11 +44,12 @@ def idx_files(draw: Any) -> bytes:
 def npy_files(draw: Any) -> bytes:
     shape = draw(st.lists(SIZES, max_size=4) | st.lists(SIZES, min_size=60, max_size=70))
     dtype = draw(st.sampled_from(
-        ["<f8", ">f4", "|u1", "<i8", "|O", "O", "f8,O", "<U2", "|V0", "<U0", "|S1000000000", "<M8[s]",
-         "|b1", "<c16", "<f16", "f4,i2", "(1000000,)f8", "", "x", "(2,2)O"]
+        ["<f8", ">f4", "|u1", "<i8", "|O", "O", "f8,O", "<U2", "|V0", "<U0", "|S1000000000",
+         "<M8[s]", "|b1", "<c16", "<f16", "f4,i2", "(1000000,)f8", "", "x", "(2,2)O"]
     ))  # fmt: skip
+    axes = "".join(f"{n}, " for n in shape)
     header = draw(st.sampled_from([
-        f"{{'descr': {dtype!r}, 'fortran_order': False, 'shape': ({', '.join(map(str, shape))},), }}",
+        f"{{'descr': {dtype!r}, 'fortran_order': False, 'shape': ({axes}), }}",
         f"{{'descr': [('a', {dtype!r}), ('a', '<f8')], 'fortran_order': True, 'shape': (2,), }}",
         f"{{'descr': {dtype!r}, 'fortran_order': 3, 'shape': {shape}, }}",
         "{'descr': '<f8', 'fortran_order': False, 'shape': (1L,), }",
@@ -68,7 +70,9 @@ def npy_files(draw: Any) -> bytes:
 
 @st.composite
 def npz_files(draw: Any) -> bytes:
-    names = st.sampled_from(["x.npy", "y.npy", "X.npy", "x", "x_train.npy", "../x.npy", "", "\n.npy"])
+    names = st.sampled_from(
+        ["x.npy", "y.npy", "X.npy", "x", "x_train.npy", "../x.npy", "", "\n.npy"]
+    )
     members = draw(st.lists(st.tuples(names, npy_files()), max_size=4))
     methods = st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
     file = io.BytesIO()
@@ -99,10 +103,8 @@ def safetensors_files(draw: Any, sound: bytes, sign: Callable[..., Any] | None =
     for _ in range(draw(st.integers(1, 3))):
         _change(draw, tree)
     if inside:
-        if sign is not None:
-            description = sign(description, tree["tree"], sound)
-        else:
-            description = tree["tree"]
+        new = tree["tree"]
+        description = new if sign is None else sign(description, new, sound)
         header["__metadata__"]["chainrule"] = json.dumps(description)
     else:
         header = tree["tree"]
