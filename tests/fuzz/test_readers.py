@@ -27,7 +27,7 @@ from chainrule.data import load_npz, read_idx, read_npz
 from chainrule.description import describe
 from fuzz import structured
 from fuzz.mutations import mutants
-from fuzz.readers import LIMIT, READERS, outcome, small
+from fuzz.readers import LIMIT, READERS, outcome, prepared, small
 
 CHILD = Path(__file__).with_name("child.py")
 BOUND = 48  # MB over what the process had: a few times the limit that the readers are told
@@ -299,6 +299,26 @@ def test_idx_of_a_shape_that_no_array_has(tmp_path):
     path.write_bytes(bytes([0, 0, 8, 200]) + bytes(800))
     with pytest.raises(ValueError, match="declares 200 axes"):
         read_idx(path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"sample_shape": [10**9, 10**9]},  # an image would be scaled to it
+        {"sample_shape": [2]},  # and three means
+        {"deviation": [1, 2]},
+        {"maximum": [16.0]},
+        {"data": ["digits"]},
+        {"names": "ab", "mean": [[1], [2, 3]]},
+    ],
+    ids=str,
+)
+def test_preparations_that_make_no_sense(damage, tmp_path):
+    model = prepared()
+    model.metadata["preparation"].update(damage)
+    model.save(tmp_path / "net.safetensors")
+    with pytest.raises(ValueError, match="is damaged"):
+        by_name["preparation"].read(tmp_path / "net.safetensors")
 
 
 def test_what_a_file_says_is_shown_in_one_printable_line(tmp_path):
