@@ -11,7 +11,7 @@ from chainrule.description import build
 from chainrule.layer import Array
 from chainrule.layers.container import Sequential
 from chainrule.model import Model
-from chainrule.storage import read_arrays
+from chainrule.storage import one_line, read_arrays
 
 __all__ = ["load"]
 
@@ -55,12 +55,12 @@ def load(path: str | os.PathLike[str], *, classes: Sequence[type] = ()) -> Model
         dtype = np.dtype(description["dtype"])
         metadata = dict(description["metadata"])
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: the description of the model is damaged: {error}") from error
+        raise _damaged(path, error) from error
     _fill(path, net, arrays)
     try:
         model = Model(net.layers, cost, dtype=dtype)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: the description of the model is damaged: {error}") from error
+        raise _damaged(path, error) from error
     model.metadata = metadata
     return model
 
@@ -73,13 +73,20 @@ def _fill(path: str | os.PathLike[str], net: Sequential, arrays: dict[str, Array
             key = f"{place}.{name}"
             if key not in left:
                 what = "parameter" if name in layer.parameters else "state"
-                raise ValueError(f"{path}: the {what} {key} of {layer!r} is missing.")
+                raise ValueError(f"{path}: the {what} {key} of {one_line(layer)} is missing.")
             array = left.pop(key)
             if array.shape != shape:
-                raise ValueError(f"{path}: {key} has shape {array.shape}, {layer!r} needs {shape}.")
+                raise ValueError(
+                    f"{path}: {key} has shape {array.shape}, {one_line(layer)} needs {shape}."
+                )
             if array.dtype.kind != "f":
                 raise ValueError(f"{path}: {key} holds {array.dtype}, no floats.")
             layer.dtype = array.dtype
             setattr(layer, name, array)
     if left:
-        raise ValueError(f"{path}: the net has no parameter {', '.join(sorted(left))}.")
+        names = one_line(", ".join(sorted(left)))
+        raise ValueError(f"{path}: the net has no parameter {names}.")
+
+
+def _damaged(path: str | os.PathLike[str], error: Exception) -> ValueError:
+    return ValueError(f"{path}: the description of the model is damaged: {one_line(error)}")

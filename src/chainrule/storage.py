@@ -10,7 +10,7 @@ from typing import Any
 
 from chainrule.layer import Array
 
-__all__ = ["FORMAT_VERSION", "read_arrays", "write_arrays", "write_atomically"]
+__all__ = ["FORMAT_VERSION", "one_line", "read_arrays", "write_arrays", "write_atomically"]
 
 FORMAT_VERSION = 1
 KEY = "chainrule"  # of the entry in the metadata
@@ -86,11 +86,32 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
         raise FileNotFoundError(f"{path}: there is no such file.")
     try:
         with safe_open(path, framework="numpy") as file:
-            description = _description(path, file.metadata() or {})
+            metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no dict
-    except (SafetensorError, TypeError, AttributeError) as error:  # or a type that NumPy lacks
-        raise ValueError(f"{path} is damaged, or no safetensors file: {error}.") from error
-    return arrays, description
+    # Or a type that NumPy lacks, or a shape that it has no array for.
+    except (SafetensorError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is damaged, or no safetensors file: {one_line(error)}."
+        ) from error
+    return arrays, _description(path, metadata)
+
+
+def one_line(error: object, limit: int = 300) -> str:
+    r"""Return what an error says in one short line that is fit to print.
+
+    What is wrong with a file is often said in its own words, and they may be anything: lines, codes
+    that a terminal obeys, a megabyte.
+
+    Examples
+    --------
+    >>> one_line(ValueError("unknown name:\n\x1b[2J"))
+    'unknown name:\\n\\x1b[2J'
+    """
+    text = str(error)
+    text = text if len(text) <= limit else text[: limit - 1] + "…"
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )
 
 
 def _description(path: Path, metadata: dict[str, str]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ FASHION = ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt",
            "boot"]  # fmt: skip
 FEWEST = 3  # of a class: a fifth of 3, rounded, is 1
 MOST_CLASSES = 1000
+MOST_VALUES = 1 << 26  # of a sample: images are scaled to what a model's file says
 
 
 @dataclass
@@ -78,6 +79,10 @@ class Preparation:
             and (numbers[2] > 0).all()
             and len(self.sample_shape) > 0
             and all(isinstance(n, int) and n > 0 for n in self.sample_shape)
+            and math.prod(self.sample_shape) <= MOST_VALUES
+            and all(a.size in (1, math.prod(self.sample_shape)) for a in numbers[:2])
+            and np.ndim(self.maximum) == 0
+            and isinstance(self.data, str)
             and (self.margin is None or (0 <= self.margin < 0.5 and self.background == "dark"))
             and (len(self.names) >= 2 or self.regression)
             and all(isinstance(name, str) for name in self.names)

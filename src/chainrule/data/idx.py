@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.layer import Array
-from chainrule.storage import write_atomically
+from chainrule.storage import one_line, write_atomically
 
 if TYPE_CHECKING:
     import gzip
@@ -27,6 +27,7 @@ TYPES: dict[int, np.dtype[Any]] = {
     0x0E: np.dtype(">f8"),
 }
 PIECE = 1 << 20
+MOST_AXES = 64  # of NumPy's arrays
 
 
 def read_idx(path: str | os.PathLike[str], *, max_bytes: int = 1 << 32) -> Array:
@@ -76,27 +77,30 @@ def read_idx(path: str | os.PathLike[str], *, max_bytes: int = 1 << 32) -> Array
         raise FileNotFoundError(f"{path}: there is no such file. Name an IDX file, plain or .gz.")
     try:
         with _opened(path) as file:
-            dtype, shape = header(path, file)
+            dtype, shape = header(file)
             expected = math.prod(shape) * dtype.itemsize
             if expected > max_bytes:
                 raise ValueError(
-                    f"{path}: declares {expected:,} bytes, more than the limit of {max_bytes:,}. "
+                    f"declares {expected:,} bytes, more than the limit of {max_bytes:,}. "
                     "If that is right, raise max_bytes."
                 )
             content = _content(file, expected)
             if len(content) < expected:
                 raise ValueError(
-                    f"{path} is truncated: it declares shape {shape}, {expected:,} bytes, and has "
+                    f"is truncated: it declares shape {shape}, {expected:,} bytes, and has "
                     f"{len(content):,}. Get the file again."
                 )
             if file.read(1):
                 raise ValueError(
-                    f"{path}: there are bytes after the {expected:,} that its shape {shape} "
-                    "declares. Get the file again."
+                    f"there are bytes after the {expected:,} that its shape {shape} declares. "
+                    "Get the file again."
                 )
+        # It refuses as well what NumPy has no place for: an axis of 0 among axes that are too long.
+        array = np.frombuffer(content, dtype).reshape(shape)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"{path} is damaged gzip: {error}. Get the file again.") from error
-    array = np.frombuffer(content, dtype).reshape(shape)
+        raise ValueError(f"{path}: damaged gzip: {one_line(error)}. Get the file again.") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {one_line(error)}") from error
     return array.astype(dtype.newbyteorder("="), copy=False)
 
 
@@ -142,18 +146,20 @@ def _opened(path: Path) -> "Iterator[IO[bytes] | gzip.GzipFile]":
                 yield unzipped
 
 
-def header(path: Path, file: "IO[bytes] | gzip.GzipFile") -> tuple[np.dtype[Any], tuple[int, ...]]:
+def header(file: "IO[bytes] | gzip.GzipFile") -> tuple[np.dtype[Any], tuple[int, ...]]:
     """Return the type and the shape that a file declares; what it holds follows."""
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES or magic[3] == 0:
         raise ValueError(
-            f"{path} is no IDX file: it begins with {magic.hex(' ') or 'nothing'}, an IDX file "
-            "with 00 00, a type and a rank."
+            f"is no IDX file: it begins with {magic.hex(' ') or 'nothing'}, an IDX file with "
+            "00 00, a type and a rank."
         )
     rank = magic[3]
+    if rank > MOST_AXES:
+        raise ValueError(f"declares {rank} axes, and arrays have {MOST_AXES} at most.")
     sizes = file.read(4 * rank)
     if len(sizes) < 4 * rank:
-        raise ValueError(f"{path} is truncated in its header. Get the file again.")
+        raise ValueError("is truncated in its header. Get the file again.")
     return TYPES[magic[2]], tuple(int(size) for size in np.frombuffer(sizes, ">u4"))
 
 

@@ -82,7 +82,7 @@ class FileRows(Rows):
             if start == npy.MAGIC_PREFIX:
                 self.shape, self.dtype = self._npy_header(file)
             else:
-                self.dtype, self.shape = idx.header(self.path, file)
+                self.dtype, self.shape = self._idx_header(file)
             self.offset = file.tell()
         declared, there = math.prod(self.shape) * self.dtype.itemsize, self.path.stat().st_size
         if there - self.offset != declared:
@@ -90,6 +90,12 @@ class FileRows(Rows):
                 f"{path}: declares {declared:,} bytes of shape {self.shape}, and has "
                 f"{there - self.offset:,}. Get or write the file again."
             )
+
+    def _idx_header(self, file: Any) -> tuple[np.dtype[Any], tuple[int, ...]]:
+        try:
+            return idx.header(file)
+        except ValueError as error:
+            raise ValueError(f"{self.path} {error}") from error
 
     def _npy_header(self, file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
         try:

@@ -1,14 +1,21 @@
 """A user's own data: arrays in an .npz file."""
 
+import math
 import os
+import struct
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib import format as npy
 
 from chainrule.layer import Array
+from chainrule.storage import one_line
+
+if TYPE_CHECKING:
+    import zipfile
 
 __all__ = ["Table", "load_npz", "read_npz"]
 
@@ -62,12 +69,18 @@ def load_npz(path: str | os.PathLike[str], *, max_bytes: int = 1 << 34) -> Table
     ...     load_npz(path).x.shape
     (5, 3)
     """
-    arrays = {name.lower(): array for name, array in read_npz(path, max_bytes=max_bytes).items()}
+    found = read_npz(path, max_bytes=max_bytes)
+    arrays = {name.lower(): array for name, array in found.items()}
+    if len(arrays) < len(found):
+        raise ValueError(
+            f"{path}: of some arrays it has two, in small and in capital letters: "
+            f"{one_line(', '.join(sorted(found)))}."
+        )
     names = ("x_train", "y_train") if "x_train" in arrays else ("x", "y")
     if not set(names) <= set(arrays):
         raise ValueError(
             f"{path}: needs the arrays x and y (or x_train, y_train, x_test, y_test), "
-            f"has {', '.join(sorted(arrays)) or 'none'}."
+            f"has {one_line(', '.join(sorted(arrays))) or 'none'}."
         )
     held = [arrays.get("x_test"), arrays.get("y_test")]
     if (held[0] is None) != (held[1] is None):
@@ -87,12 +100,14 @@ def load_npz(path: str | os.PathLike[str], *, max_bytes: int = 1 << 34) -> Table
 def read_npz(path: str | os.PathLike[str], *, max_bytes: int = 1 << 34) -> dict[str, Array]:
     """Return the arrays of an .npz file, or of an .npy file under the name ``x``.
 
+    Nothing is unpickled, and memory is taken as the content arrives, never by what is declared.
+
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is damaged, holds objects, or declares more than ``max_bytes``.
+        If the file is damaged, holds objects, or declares more than ``max_bytes`` in all.
     """
     import zipfile
     import zlib
@@ -100,44 +115,75 @@ def read_npz(path: str | os.PathLike[str], *, max_bytes: int = 1 << 34) -> dict[
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file.")
-    try:
-        with path.open("rb") as file:
+    with path.open("rb") as file:
+        try:
             if file.read(6) == npy.MAGIC_PREFIX:
                 file.seek(0)
-                return {"x": _read_npy(path, file, path.stat().st_size, max_bytes)}
-        arrays = {}
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
-                with archive.open(member) as file:
-                    name = member.filename.removesuffix(".npy")
-                    arrays[name] = _read_npy(path, file, member.file_size, max_bytes)
-        return arrays
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError,
-            OverflowError, SyntaxError, TypeError, MemoryError) as error:  # fmt: skip
-        raise ValueError(f"{path} is damaged, or no .npz file: {error}.") from error
+                return {"x": _read_npy(file, path.stat().st_size, max_bytes)}
+            with zipfile.ZipFile(file) as archive:
+                return _read_members(archive, max_bytes)
+        except ValueError as error:
+            raise ValueError(f"{path}: {one_line(error)}") from error
+        # What Python's reader of archives raises where one is damaged.
+        except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError,
+                OverflowError, RuntimeError, OSError) as error:  # fmt: skip
+            raise ValueError(f"{path} is damaged, or no .npz file: {one_line(error)}.") from error
 
 
-def _read_npy(path: Path, file: Any, size: int, max_bytes: int) -> Array:
+def _read_members(archive: "zipfile.ZipFile", max_bytes: int) -> dict[str, Array]:
+    arrays: dict[str, Array] = {}
+    left = max_bytes
+    for member in archive.infolist():
+        # Python's readers of other methods unpack without a bound; and NumPy writes only these two.
+        if member.compress_type not in (0, 8):
+            raise ValueError(
+                f"{member.filename!r} is packed by a method that NumPy does not use. Write the "
+                "file again: numpy.savez_compressed(path, x=x, y=y)."
+            )
+        name = member.filename.removesuffix(".npy")
+        if name in arrays:
+            raise ValueError(f"holds two arrays of the name {name!r}. Write the file again.")
+        with archive.open(member) as file:
+            arrays[name] = _read_npy(file, member.file_size, left)
+        left -= arrays[name].nbytes
+    return arrays
+
+
+def _read_npy(file: IO[bytes], size: int, max_bytes: int) -> Array:
     """Read one array; the header is held against the size before memory is taken."""
-    version = npy.read_magic(file)
-    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-    if version not in readers:
-        raise ValueError(f"{path}: NPY version {version} is not known.")
-    shape, fortran, dtype = readers[version](file)
+    shape, fortran, dtype = _header(file)
     if dtype.hasobject:
-        raise ValueError(f"{path}: holds Python objects. Save arrays of numbers.")
-    expected = int(np.prod([int(n) for n in shape], dtype=object)) * dtype.itemsize
+        raise ValueError("holds Python objects. Save arrays of numbers.")
+    if any(n < 0 for n in shape):
+        raise ValueError(f"is damaged: it declares the shape {shape}.")
+    expected = math.prod(shape) * dtype.itemsize
     if expected > min(size, max_bytes):
         raise ValueError(
-            f"{path}: declares {expected:,} bytes, but holds {size:,} (the limit is {max_bytes:,})."
+            f"declares {expected:,} bytes, but holds {size:,} (the limit is {max_bytes:,})."
         )
     content = bytearray()
     while len(content) < expected:
         piece = file.read(min(1 << 20, expected - len(content)))
         if not piece:
-            raise ValueError(f"{path} is truncated. Get or write the file again.")
+            raise ValueError("is truncated. Get or write the file again.")
         content += piece
+    if file.read(1):  # an archive compares its checksum when it has come to the end
+        raise ValueError(f"has bytes after the {expected:,} that its shape {shape} declares.")
     return np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = npy.read_magic(file)
+    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    if version not in readers:
+        raise ValueError(f"NPY version {version} is not known.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a header of Python 2 can be read as well
+            shape, fortran, dtype = readers[version](file)
+    except Exception as error:  # it is parsed as Python's literals, which can fail in any way
+        raise ValueError(f"its header is damaged: {error}") from error
+    return shape, fortran, dtype
 
 
 def _check(path: str | os.PathLike[str], name: str, x: Array, y: Array) -> None:

@@ -62,8 +62,8 @@ class Normalization(Layer):
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shapes of ``scale`` and ``shift``, where there are such."""
-        names = ["scale"] * self.affine + ["shift"] * (self.affine and self.bias)
-        return dict.fromkeys(names, (self.n,))
+        there = {"scale": self.affine, "shift": self.affine and self.bias}
+        return {name: (self.n,) for name, learned in there.items() if learned}
 
     def initialize(self, rng: np.random.Generator) -> None:
         """Set ``scale`` to 1 and ``shift`` to 0."""

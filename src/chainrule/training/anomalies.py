@@ -10,7 +10,7 @@ from chainrule.layer import Array, Layer
 from chainrule.model import Model
 from chainrule.training.standin import StandIn
 
-__all__ = ["Watch", "statistics"]
+__all__ = ["AnomalyError", "Watch", "statistics"]
 
 
 class Place(Protocol):
@@ -21,12 +21,30 @@ class Place(Protocol):
     step: int
 
 
+class AnomalyError(FloatingPointError):
+    """The first array with NaN or infinity.
+
+    Attributes
+    ----------
+    thing : Layer or Loss
+        Where it is.
+    path : str
+        The layer's place in the net.
+    what, found : str
+        Which array of it, and what it has.
+    """
+
+    def __init__(self, message: str, thing: Any, path: str, what: str, found: str) -> None:
+        super().__init__(message)
+        self.thing, self.path, self.what, self.found = thing, path, what, found
+
+
 class Watch:
     """While it is entered, every layer looks at what it computes.
 
     Raises
     ------
-    FloatingPointError
+    AnomalyError
         At the first array with NaN or infinity.
     """
 
@@ -79,11 +97,13 @@ class Watch:
             return
         if np.isfinite(array).all():
             return
-        raise FloatingPointError(
+        found = statistics(array)
+        raise AnomalyError(
             f"step {self.place.step} (epoch {self.place.epoch}), {which} of "
             f"{f'layer {path}, ' if path != 'the loss' else 'the loss, '}{thing!r}: {what} has "
-            f"{statistics(array)}."
-        )
+            f"{found}.",
+            thing, path, what, found,
+        )  # fmt: skip
 
 
 def statistics(array: Array) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from chainrule.layer import Array
 from chainrule.state import State
-from chainrule.storage import read_arrays, write_arrays
+from chainrule.storage import one_line, read_arrays, write_arrays
 
 __all__ = ["read_state", "write_state"]
 
@@ -54,13 +54,18 @@ def read_state(path: str | os.PathLike[str]) -> State:
         raise ValueError(f"{path} is no checkpoint. If it is a model: chainrule.load(path).")
     if version != VERSION:
         raise ValueError(
-            f"{path}: a checkpoint of format {version!r}, and this chainrule reads {VERSION}. "
+            f"{path}: a checkpoint of format {version!r:.40}, and this chainrule reads {VERSION}. "
             "Resume it with the version that wrote it."
         )
     content = description.get("state")
     if not isinstance(content, str) or description.get("hash") != _hash(content, arrays):
         raise ValueError(f"{path} is damaged: its content does not fit its hash.")
-    state: State = _with_arrays(json.loads(content), arrays)
+    try:
+        state = _with_arrays(json.loads(content), arrays)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:  # whoever made the hash
+        raise ValueError(f"{path} is damaged: {one_line(error)}.") from error
+    if not isinstance(state, dict):
+        raise ValueError(f"{path} is damaged: its state is no dictionary.")
     return state
 
 

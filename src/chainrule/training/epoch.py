@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chainrule.model import Model
+from chainrule.training.divergence import Divergence
 from chainrule.training.evaluation import evaluate
 from chainrule.training.feed import Feed
 from chainrule.training.hooks import Hooks, call
@@ -50,6 +51,7 @@ class Loop:
     snapshots: Snapshots
     interrupts: Interrupts
     judge: Judge
+    divergence: Divergence
     mean: MeanGradient = field(default_factory=MeanGradient)
 
     @contextlib.contextmanager
@@ -104,7 +106,8 @@ class Loop:
 
     def steps(self) -> None:
         """Make the steps of an epoch, or those that are left."""
-        run, model, optimizer = self.run, self.run.model, self.run.optimizer
+        run, divergence = self.run, self.divergence
+        model, optimizer = run.model, run.optimizer
         model.training = True
         batches = self.feed.epoch(run.epoch)
         if run.stop:
@@ -116,14 +119,14 @@ class Loop:
             total, count = run.total, run.count
             for x, y, *weights in self.parts_of_a_step(batch, batches):
                 losses = model.loss(x, y, *weights)
-                run.total += model.cost.mean() * len(losses)
+                loss = model.cost.mean()
+                # Of NaN this is true as well; and it comes before the step spoils the parameters.
+                if not -math.inf < loss <= divergence.highest:
+                    raise FloatingPointError(divergence.explain(model, x, y, weights, run))
+                run.total += loss * len(losses)
                 run.count += len(losses)
-                if not math.isfinite(run.total):  # before the step spoils the parameters
-                    raise FloatingPointError(
-                        f"train: the loss is {run.total} at step {run.step} (epoch {run.epoch}). "
-                        f"Try a lower learning rate than {optimizer.learning_rate:g}, and look "
-                        "for NaN in the data."
-                    )
+                if divergence.first is None:
+                    divergence.begin(loss)
                 model.backward()
                 if self.accumulate > 1:
                     self.mean.add(model.gradients, model.cost)

@@ -13,6 +13,7 @@ from chainrule.schedules import Schedule
 from chainrule.state import Stateful
 from chainrule.training.callbacks import Callback
 from chainrule.training.checkpoint import Checkpoint
+from chainrule.training.divergence import Divergence
 from chainrule.training.epoch import Judge, Loop
 from chainrule.training.feed import Feed, hold_out
 from chainrule.training.history import History
@@ -113,7 +114,8 @@ def train(
         If the learning rate or the number of epochs makes no sense, the data hold no mini-batch, or
         their shapes do not fit.
     FloatingPointError
-        If the loss is no longer a finite number; with ``detect_anomalies``, if any array is not.
+        If the loss is no longer a finite number, or a million times what it was at first: the error
+        says where that began, and what to try. With ``detect_anomalies``, if any array is not.
     OSError
         If there is a checkpoint to write and its folder cannot be written at the beginning. If it
         cannot later, a warning says so, and the training goes on.
@@ -173,14 +175,15 @@ def train(
     )  # fmt: skip
     if schedule is not None:  # it depends on how many there will be
         settings["number of epochs"] = run.epochs
+    divergence = Divergence()
     parts: dict[str, Stateful] = {
         "model": model, "optimizer": optimizer, "pace": pace, "data": feed, "run": run,
-        "callbacks": hooks,
+        "callbacks": hooks, "divergence": divergence,
     }  # fmt: skip
     snapshots = Snapshots(checkpoint, settings, parts)
     interrupts = Interrupts(ends=checkpoint is not None)
     judge = Judge(validation_data, wanted, interrupts)
-    loop = Loop(run, feed, pace, clip, accumulate, hooks, snapshots, interrupts, judge)
+    loop = Loop(run, feed, pace, clip, accumulate, hooks, snapshots, interrupts, judge, divergence)
     watch = _watch(run) if detect_anomalies else contextlib.nullcontext()
     with loop.begun(resume=resume, verbose=verbose):
         while loop.goes_on():
