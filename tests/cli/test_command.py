@@ -18,8 +18,8 @@ import chainrule
 from chainrule import load, load_digits
 from chainrule.data import write_idx
 
-MADE = ["confusion.png", "curves.png", "history.csv", "mistakes.png", "model.safetensors",
-        "weights.png"]  # fmt: skip
+MADE = ["checkpoints", "confusion.png", "curves.png", "history.csv", "mistakes.png",
+        "model.safetensors", "run.toml", "weights.png"]  # fmt: skip
 
 
 def names(folder):
@@ -224,7 +224,11 @@ def test_tables_that_nothing_can_be_learned_from(x, y, message, run_here, tmp_pa
         (["train", "--lr", "nan"], 2, "--lr must be greater than 0"),
         (["train", "--lr", "-1"], 2, "--lr"),
         (["train", "--threads", "0"], 2, "--threads must be 1 or more, or auto, got '0'"),
-        (["train", "--model", "net"], 2, "--model must be mlp or lenet, got 'net'"),
+        (
+            ["train", "--model", "net"],
+            2,
+            "--model must be mlp, lenet or resnet, or FILE.py:build, got 'net'",
+        ),
         (["train", "--threads", "many"], 2, "--threads"),
         (["train", "--lr"], 2, "--lr requires an argument"),
         (["train", "--batch-size", "0"], 2, "--batch-size"),
@@ -308,7 +312,7 @@ def test_a_signal_in_the_first_epoch_saves_the_net_as_it_is(start, tmp_path):
     assert not errors
     assert "before the first epoch ended" in rest
     assert "the model, as it was when stopped" in rest
-    made = {"confusion.png", "model.safetensors", "weights.png"}
+    made = {"checkpoints", "confusion.png", "model.safetensors", "run.toml", "weights.png"}
     # With no step measured yet there is no profile.
     assert set(names(tmp_path / "run")) - {"profile.csv", "profile.png"} == made
     load(tmp_path / "run" / "model.safetensors")
@@ -351,8 +355,10 @@ def test_a_full_disk_is_one_line_and_the_model_stays(size, fits, run_here, tmp_p
         done = run_here("train", "--epochs", 2, "--out", "disk/run")
         assert done.returncode == 1
         assert "disk/run: No space left on device." in done.stderr
-        assert len(done.stderr.splitlines()) == 1
-        assert ("The best model so far" in done.stderr) == fits
+        *warned, error = done.stderr.splitlines()
+        assert all("No space left on device. " in line and "goes on." in line for line in warned)
+        assert len(warned) == (3 if fits else 4)  # two checkpoints, and models
+        assert ("The best model so far, of epoch 1," in error) == fits
         if fits:  # the model, but not the second one or the pictures beside it
             assert load(disk / "run" / "model.safetensors").layers
         else:

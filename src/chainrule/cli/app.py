@@ -338,7 +338,8 @@ def run(words: Sequence[str]) -> int:
     try:
         if not words:
             words = ["--help"]
-        code = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+        with errors.warnings_in_one_line():
+            code = app(words, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except KeyboardInterrupt as stop:

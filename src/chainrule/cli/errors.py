@@ -3,8 +3,12 @@
 import re
 import sys
 import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
-__all__ = ["UsageError", "message", "report"]
+__all__ = ["UsageError", "message", "report", "warnings_in_one_line"]
 
 debug = False  # set by --debug
 
@@ -45,3 +49,17 @@ def report(error: BaseException, about: object = None) -> None:
     if about is not None and str(about) not in words:
         words = f"{about}: {words}"
     print(f"chainrule: {words}", file=sys.stderr)
+
+
+@contextmanager
+def warnings_in_one_line() -> Iterator[None]:
+    """Print warnings as errors are printed, without the line of our code that gave them."""
+
+    def show(warning: Warning | str, *_: Any) -> None:
+        print(f"chainrule: {' '.join(str(warning).split())}", file=sys.stderr, flush=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        warnings.simplefilter("ignore", DeprecationWarning)  # of other libraries, for programmers
+        warnings.showwarning = show  # type: ignore[assignment]  # it takes all of them
+        yield

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,10 +53,22 @@ class _Save(KeepBest):
 
     def on_epoch_end(self, run: Run) -> None:
         super().on_epoch_end(run)
-        if self.epoch == run.epoch:
+        try:
+            if self.epoch == run.epoch:
+                run.model.save(self.model_path)
+                self.saved = run.epoch
+            run.history.save_csv(self.history_path)
+        except OSError as error:  # there may be room again when the training ends
+            why = f"{self.model_path.parent}: {error.strerror}. The training goes on."
+            warnings.warn(f"After epoch {run.epoch} nothing could be written: {why}", stacklevel=2)
+
+    def on_train_end(self, run: Run) -> None:
+        super().on_train_end(run)
+        if self.epoch != self.saved:
             run.model.save(self.model_path)
-            self.saved = run.epoch
-        run.history.save_csv(self.history_path)
+            self.saved = self.epoch
+        if len(run.history):
+            run.history.save_csv(self.history_path)
 
 
 def train_command(given: Settings, *, config: Path | None, resume: bool, out: Path | None) -> int:
@@ -90,12 +103,6 @@ def _train_into(
 ) -> int:  # fmt: skip
     preparation = data.preparation
     write_settings(folder, settings, data_hash)
-    print(
-        f"Training {_shape_of(model)} on {preparation.data}: "
-        f"{len(data.x):,} samples, {len(data.x_test):,} held out, "
-        f"{model.parameters.size:,} parameters.",
-        flush=True,
-    )
     start = time.monotonic()
     stopped = _train(model, settings, data, save, resume=resume)
     seconds = time.monotonic() - start
@@ -133,33 +140,8 @@ def _train(
     model: Model, settings: Settings, data: DataSet, save: _Save, *, resume: bool
 ) -> KeyboardInterrupt | None:
     """Train; return what stopped it, if the user did. The model is then in its file."""
-    rows = data.preparation.rows
-    batches = Batches(rows(data.x), data.y, settings.batch_size or 64, seed=settings.seed or 0)
-    epochs, accumulate = settings.epochs or 1, settings.accumulate or 1
-    steps = epochs * -(-len(batches) // accumulate)
-    optimizer = recipes.optimizer(
-        settings.optimizer or "", settings.lr or 0, settings.weight_decay or 0
-    )
-    callbacks: list[Callback] = [save, *_threads(settings)]
-    if settings.patience is not None:
-        callbacks.append(EarlyStopping(save.monitor, settings.patience, restore_best=False))
-    folder = save.model_path.parent / "checkpoints"
     try:
-        train(
-            model,
-            None,
-            epochs,
-            batches,
-            optimizer=optimizer,
-            schedule=recipes.schedule(settings.schedule or "", epochs, steps, save.monitor),
-            clip_norm=settings.clip_norm,
-            accumulate=accumulate,
-            validation_data=(rows(data.x_test), data.y_test),
-            callbacks=callbacks,
-            checkpoint=Checkpoint(folder, every_steps=settings.checkpoint_steps),
-            resume=resume,
-            profile=bool(settings.profile),
-        )
+        _go(model, settings, data, save, resume=resume)
     except KeyboardInterrupt as stop:
         if save.saved is None:
             print("Stopped before the first epoch ended: saving the net as it is.")
@@ -172,6 +154,41 @@ def _train(
             print(save.history.profile)
         return stop
     return None
+
+
+def _go(model: Model, settings: Settings, data: DataSet, save: _Save, *, resume: bool) -> None:
+    print(
+        f"Training {_shape_of(model)} on {data.preparation.data}: "
+        f"{len(data.x):,} samples, {len(data.x_test):,} held out, "
+        f"{model.parameters.size:,} parameters.",
+        flush=True,
+    )
+    rows = data.preparation.rows
+    batches = Batches(rows(data.x), data.y, settings.batch_size or 64, seed=settings.seed or 0)
+    epochs, accumulate = settings.epochs or 1, settings.accumulate or 1
+    steps = epochs * -(-len(batches) // accumulate)
+    optimizer = recipes.optimizer(
+        settings.optimizer or "", settings.lr or 0, settings.weight_decay or 0
+    )
+    callbacks: list[Callback] = [save, *_threads(settings)]
+    if settings.patience is not None:
+        callbacks.append(EarlyStopping(save.monitor, settings.patience, restore_best=False))
+    folder = save.model_path.parent / "checkpoints"
+    train(
+        model,
+        None,
+        epochs,
+        batches,
+        optimizer=optimizer,
+        schedule=recipes.schedule(settings.schedule or "", epochs, steps, save.monitor),
+        clip_norm=settings.clip_norm,
+        accumulate=accumulate,
+        validation_data=(rows(data.x_test), data.y_test),
+        callbacks=callbacks,
+        checkpoint=Checkpoint(folder, every_steps=settings.checkpoint_steps),
+        resume=resume,
+        profile=bool(settings.profile),
+    )
 
 
 def _shape_of(model: Model) -> str:
