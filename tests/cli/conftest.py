@@ -36,6 +36,12 @@ def run():
     return finish
 
 
+@pytest.fixture(scope="session")
+def run_alone():
+    """The same, for fixtures that last longer than a test."""
+    return finish
+
+
 @pytest.fixture
 def run_here(capsys, monkeypatch, tmp_path):
     """Run the command in this process, in ``tmp_path``: quicker, where no process is needed."""

@@ -47,7 +47,7 @@ SCHEDULES = (
 # Good for small nets on standardised inputs with mini-batches of 64.
 RATES = {
     "sgd": 0.1, "momentum": 0.02, "nesterov": 0.02, "rmsprop": 0.001, "adagrad": 0.02,
-    "adadelta": 1.0, "lion": 0.0002,
+    "adadelta": 1.0, "radam": 0.004, "lion": 0.001,
 }  # fmt: skip
 
 

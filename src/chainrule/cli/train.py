@@ -113,7 +113,8 @@ def _train_into(
     print("Drawing the pictures.", flush=True)
     made = ["model.safetensors", *(["history.csv"] if save.saved else [])]
     made += draw(folder, model, data, save.history)
-    tell(folder, [*made, "run.toml", "checkpoints"], preparation, best=save.saved is not None)
+    made += [name for name in ("run.toml", "checkpoints") if (folder / name).exists()]
+    tell(folder, made, preparation, best=save.saved is not None)
     if stopped is not None:
         print(f"\nTo go on with the training:\n  chainrule train --resume --out {folder}")
         return _code(stopped)
