@@ -230,7 +230,9 @@ def test_an_archive_that_points_before_its_beginning(tmp_path):
 
 def test_a_member_without_a_name_that_is_encrypted(tmp_path):
     path = tmp_path / "a.npz"
-    content = bytearray(archive({"": b"abc"}, 0))
+    with zipfile.ZipFile(path, "w") as opened:
+        opened.writestr(zipfile.ZipInfo(""), b"abc")
+    content = bytearray(path.read_bytes())
     content[content.index(b"PK\1\2") + 8] = 1
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"a\.npz is damaged"):
