@@ -2,8 +2,9 @@
 
 from chainrule.data.augment import Augment
 from chainrule.data.background import Augmented
-from chainrule.data.batches import Batches, one_hot, train_validation_split
+from chainrule.data.batches import Batches, class_weights, one_hot, train_validation_split
 from chainrule.data.digits import load_digits
+from chainrule.data.file_batches import FileBatches
 from chainrule.data.idx import read_idx, write_idx
 from chainrule.data.mnist import (
     FASHION_MNIST,
@@ -24,9 +25,11 @@ __all__ = [
     "Augment",
     "Augmented",
     "Batches",
+    "FileBatches",
     "MiniBatches",
     "Source",
     "Table",
+    "class_weights",
     "download",
     "load_digits",
     "load_fashion_mnist",

@@ -15,6 +15,7 @@ import numpy as np
 from chainrule.data.augment import Augment
 from chainrule.data.batches import Batches
 from chainrule.layer import Array
+from chainrule.state import State, Stateful
 
 __all__ = ["Augmented", "made_ahead"]
 
@@ -83,6 +84,8 @@ class Augmented:
         self.batches = batches
         self.augment = augment
         self.ahead = ahead
+        self._seed = int(augment.rng.integers(1 << 62))
+        self._times = 0
 
     def __len__(self) -> int:
         """Return the number of mini-batches."""
@@ -91,9 +94,21 @@ class Augmented:
     def __iter__(self) -> Iterator[tuple[Array, ...]]:
         """Yield (inputs, targets), and the weights if there are any, in arrays of their own."""
         # A stream for each time: how far the thread had come when the last was left is chance.
-        (rng,) = self.augment.rng.spawn(1)
+        rng = np.random.default_rng([self._seed, self._times])
+        self._times += 1
         work = self._work(rng)
         return made_ahead(work, self.ahead) if self.ahead else work
+
+    def get_state(self) -> State:
+        """Return how many times they have been gone through, and where their parts stand."""
+        batches = self.batches.get_state() if isinstance(self.batches, Stateful) else None
+        return {"times": self._times, "batches": batches}
+
+    def set_state(self, state: State) -> None:
+        """Go on from there."""
+        if isinstance(self.batches, Stateful):
+            self.batches.set_state(state["batches"])
+        self._times = int(state["times"])
 
     def _work(self, rng: np.random.Generator) -> Iterator[tuple[Array, ...]]:
         for x, y, *weights in self.batches:

@@ -3,7 +3,9 @@
 # Annotations that name numpy.random would import it, which takes long.
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -11,7 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from chainrule.layer import Array
 from chainrule.state import State, generator_state, set_generator_state
 
-__all__ = ["Batches", "one_hot", "train_validation_split"]
+__all__ = ["Batches", "class_weights", "one_hot", "train_validation_split"]
 
 
 class Batches:
@@ -29,6 +31,8 @@ class Batches:
         Whether to deal in a new order each time.
     seed : int or numpy.random.Generator
         Draws the orders.
+    sample_weights : array, shape (samples,), optional
+        How much each sample counts; a mini-batch is then (inputs, targets, weights).
     drop_last : bool
         Whether to leave out a last mini-batch with fewer samples.
     copy : bool
@@ -62,6 +66,7 @@ class Batches:
         *,
         shuffle: bool = True,
         seed: int | np.random.Generator = 0,
+        sample_weights: ArrayLike | None = None,
         drop_last: bool = False,
         copy: bool = False,
     ) -> None:
@@ -79,6 +84,12 @@ class Batches:
             raise ValueError(
                 f"Batches: no whole mini-batch of {batch_size} in {len(self.x)} samples. "
                 "Lower batch_size, or keep the last one: drop_last=False."
+            )
+        self.sample_weights = None if sample_weights is None else np.asarray(sample_weights)
+        if self.sample_weights is not None and self.sample_weights.shape != (len(self.x),):
+            raise ValueError(
+                f"Batches: needs a weight for each of the {len(self.x)} samples, got shape "
+                f"{self.sample_weights.shape}."
             )
         self.batch_size = int(batch_size)
         self.shuffle = shuffle
@@ -99,23 +110,80 @@ class Batches:
         whole, rest = divmod(len(self.x), self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
-    def __iter__(self) -> Iterator[tuple[Array, Array]]:
-        """Yield (inputs, targets) in a new order."""
+    def __iter__(self) -> Iterator[tuple[Array, ...]]:
+        """Yield (inputs, targets), and the weights if there are any, in a new order."""
+        return self.batches_from(0)
+
+    def batches_from(self, first: int) -> Iterator[tuple[Array, ...]]:
+        """Yield the mini-batches of a new order from one on."""
         order = np.arange(len(self.x))
         if self.shuffle:
             self.rng.shuffle(order)
         size = min(self.batch_size, len(order))
-        buffers = [np.empty((size, *a.shape[1:]), a.dtype) for a in (self.x, self.y)]
-        for i in range(len(self)):
+        arrays = [self.x, self.y]
+        if self.sample_weights is not None:
+            arrays.append(self.sample_weights)
+        buffers = [np.empty((size, *a.shape[1:]), a.dtype) for a in arrays]
+        for i in range(first, len(self)):
             chosen = order[i * size : (i + 1) * size]
             if self.copy:
-                yield self.x[chosen], self.y[chosen]
+                yield tuple(array[chosen] for array in arrays)
                 continue
-            x, y = (buffer[: len(chosen)] for buffer in buffers)
-            # mode="clip" lets NumPy write straight into the buffer; the indices are in range.
-            np.take(self.x, chosen, axis=0, out=x, mode="clip")
-            np.take(self.y, chosen, axis=0, out=y, mode="clip")
-            yield x, y
+            parts = tuple(buffer[: len(chosen)] for buffer in buffers)
+            for array, part in zip(arrays, parts, strict=True):
+                # mode="clip" lets NumPy write straight into the buffer; the indices are in range.
+                np.take(array, chosen, axis=0, out=part, mode="clip")
+            yield parts
+
+    def part(self, samples: Array) -> Self:
+        """Return mini-batches of these samples alone, dealt by the same generator."""
+        other = copy.copy(self)
+        other.x, other.y = self.x[samples], self.y[samples]
+        if self.sample_weights is not None:
+            other.sample_weights = self.sample_weights[samples]
+        return other
+
+
+def class_weights(labels: ArrayLike, classes: int | None = None) -> list[float]:
+    r"""Return a weight for each class that makes rare ones count as much as frequent ones.
+
+    .. math:: w_c = \frac{n}{k n_c}
+
+    with :math:`n_c` of the :math:`n` samples in class :math:`c`, of :math:`k` that there are; 0 for
+    a class without a sample. Source: King and Zeng, Logistic Regression in Rare Events Data, 2001.
+
+    Parameters
+    ----------
+    labels : array of int, shape (samples,)
+        From 0 on.
+    classes : int, optional
+        How many classes there are, if the labels do not show all.
+
+    Raises
+    ------
+    ValueError
+        If the labels are no integers from 0 on, or not below ``classes``.
+
+    Examples
+    --------
+    >>> from chainrule import SoftmaxCrossEntropy
+    >>> from chainrule.data import class_weights
+    >>> class_weights([0, 0, 0, 1])
+    [0.6666666666666666, 2.0]
+    >>> loss = SoftmaxCrossEntropy(class_weights=class_weights([0, 0, 0, 1]))
+    """
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "iu" or labels.ndim != 1 or not labels.size or labels.min() < 0:
+        raise ValueError(
+            f"class_weights: the labels must be integers from 0 on, one a sample, got "
+            f"{labels.dtype} of shape {labels.shape}."
+        )
+    counts = np.bincount(labels.astype(np.intp), minlength=classes or 0)
+    if classes is not None and len(counts) > classes:
+        raise ValueError(f"class_weights: a label is {labels.max()}, of {classes} classes.")
+    present = counts > 0
+    weights = len(labels) / (present.sum() * np.where(present, counts, 1)) * present
+    return [float(weight) for weight in weights]
 
 
 def one_hot(labels: ArrayLike, classes: int, dtype: DTypeLike = np.float32) -> Array:

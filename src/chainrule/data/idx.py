@@ -15,7 +15,7 @@ from chainrule.storage import one_line, write_atomically
 if TYPE_CHECKING:
     import gzip
 
-__all__ = ["read_idx", "write_idx"]
+__all__ = ["header", "read_idx", "write_idx"]
 
 # The third byte of the magic number, and the (big-endian) type of the values.
 TYPES: dict[int, np.dtype[Any]] = {
@@ -77,7 +77,7 @@ def read_idx(path: str | os.PathLike[str], *, max_bytes: int = 1 << 32) -> Array
         raise FileNotFoundError(f"{path}: there is no such file. Name an IDX file, plain or .gz.")
     try:
         with _opened(path) as file:
-            dtype, shape = _header(file)
+            dtype, shape = header(file)
             expected = math.prod(shape) * dtype.itemsize
             if expected > max_bytes:
                 raise ValueError(
@@ -146,7 +146,8 @@ def _opened(path: Path) -> "Iterator[IO[bytes] | gzip.GzipFile]":
                 yield unzipped
 
 
-def _header(file: "IO[bytes] | gzip.GzipFile") -> tuple[np.dtype[Any], tuple[int, ...]]:
+def header(file: "IO[bytes] | gzip.GzipFile") -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """Return the type and the shape that a file declares; what it holds follows."""
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES or magic[3] == 0:
         raise ValueError(

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
@@ -12,6 +12,7 @@ import numpy as np
 from chainrule.data.batches import one_hot
 from chainrule.data.idx import read_idx
 from chainrule.layer import Array
+from chainrule.state import State, generator_state, set_generator_state
 
 __all__ = [
     "FASHION_MNIST",
@@ -264,10 +265,28 @@ class MiniBatches(Sequence[tuple[Array, Array]]):
         self._batch_size = batch_size
         self._rng = np.random.default_rng(seed)
         self._order: Array | None = None  # as the samples came
+        self._drawn_from: State | None = None
 
     def shuffle(self) -> None:
         """Deal all samples into new mini-batches."""
+        self._drawn_from = generator_state(self._rng)
         self._order = self._rng.permutation(len(self._inputs))
+
+    def get_state(self) -> State:
+        """Return where the generator stood when the order was drawn (None: it has not been)."""
+        return {"drawn_from": self._drawn_from, "generator": generator_state(self._rng)}
+
+    def set_state(self, state: State) -> None:
+        """Go on from there, with the same order."""
+        self._order = None
+        if state["drawn_from"] is not None:
+            set_generator_state(self._rng, state["drawn_from"])
+            self.shuffle()
+        set_generator_state(self._rng, state["generator"])
+
+    def batches_from(self, first: int) -> Iterator[tuple[Array, Array]]:
+        """Yield the mini-batches from one on."""
+        return (self[i] for i in range(first, len(self)))
 
     def __len__(self) -> int:
         return math.ceil(len(self._inputs) / self._batch_size)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 from chainrule.description import code
+from chainrule.state import State
 
 __all__ = ["Schedule", "above_zero", "between", "count", "share"]
 
@@ -37,6 +38,13 @@ class Schedule:
 
     def observe(self, figures: Mapping[str, float]) -> None:
         """Look at what an epoch gave: its row of the history."""
+
+    def get_state(self) -> State:
+        """Return what it remembers from the epochs that it looked at; here: nothing."""
+        return {}
+
+    def set_state(self, state: State) -> None:
+        """Go on from there."""
 
     def __repr__(self) -> str:
         return code(self)

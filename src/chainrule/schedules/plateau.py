@@ -3,7 +3,9 @@
 import math
 from collections.abc import Mapping
 
+from chainrule.figures import greater_is_better
 from chainrule.schedules.base import Schedule, above_zero, count, share
+from chainrule.state import State
 
 __all__ = ["Plateau"]
 
@@ -11,8 +13,8 @@ __all__ = ["Plateau"]
 class Plateau(Schedule):
     """A fall by a factor whenever an epoch's figure has not improved for a while.
 
-    It remembers what it saw, so one serves one training. The attributes below are plain numbers: to
-    go on later, set them as they were.
+    It remembers what it saw, so one serves one training; ``get_state`` and ``set_state`` let it go
+    on later.
 
     Parameters
     ----------
@@ -96,9 +98,18 @@ class Plateau(Schedule):
             self.scale = max(self.scale * self.factor, self.lowest)
             self.bad_epochs, self.cooling = 0, self.cooldown
 
+    def get_state(self) -> State:
+        """Return what it saw."""
+        return {name: getattr(self, name) for name in ("scale", "best", "bad_epochs", "cooling")}
+
+    def set_state(self, state: State) -> None:
+        """Go on from there."""
+        for name in ("scale", "best", "bad_epochs", "cooling"):
+            setattr(self, name, state[name])
+
     def _better(self, value: float) -> bool:
         if self.best is None:
             return not math.isnan(value)
-        if self.monitor.endswith("accuracy"):
+        if greater_is_better(self.monitor):
             return value > self.best * (1 + self.threshold)
         return value < self.best * (1 - self.threshold)

@@ -3,19 +3,27 @@
 from chainrule.training.average import WeightAverage
 from chainrule.training.callbacks import Callback, KeepBest
 from chainrule.training.checkpoint import Checkpoint
+from chainrule.training.early_stopping import EarlyStopping
 from chainrule.training.evaluation import evaluate
 from chainrule.training.finder import LearningRates, find_learning_rate
 from chainrule.training.history import History
 from chainrule.training.loop import Run, train
+from chainrule.training.records import Hook, MonitorLearningRate, SaveHistory
+from chainrule.training.tensorboard import TensorBoard
 from chainrule.training.threads import Threads
 
 __all__ = [
     "Callback",
     "Checkpoint",
+    "EarlyStopping",
     "History",
+    "Hook",
     "KeepBest",
     "LearningRates",
+    "MonitorLearningRate",
     "Run",
+    "SaveHistory",
+    "TensorBoard",
     "Threads",
     "WeightAverage",
     "evaluate",

@@ -3,6 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
+from chainrule.figures import greater_is_better
 from chainrule.layer import Array
 from chainrule.state import State
 
@@ -86,7 +87,7 @@ class KeepBest(Callback):
     @property
     def greater_is_better(self) -> bool:
         """Whether a greater value is better: of an accuracy it is, of a loss it is not."""
-        return self.monitor.endswith("accuracy")
+        return greater_is_better(self.monitor)
 
     def on_train_begin(self, run: "Run") -> None:
         """Forget the best of an earlier training."""
@@ -104,17 +105,12 @@ class KeepBest(Callback):
     def set_state(self, state: State) -> None:
         """Go on from there."""
         self.best, self.epoch = state["best"], state["epoch"]
-        self._parameters, self._state = state["parameters"], state["state"]
+        self._parameters, self._state = state["parameters"], list(state["state"])
 
     def on_epoch_end(self, run: "Run") -> None:
         """Copy the parameters if this epoch is the best so far."""
-        value = run.history[self.monitor][-1]
-        if value is None or math.isnan(value):
-            return
-        better = self.best is None or (
-            value > self.best if self.greater_is_better else value < self.best
-        )
-        if better:
+        value = self.value(run)
+        if self.improves(value):
             self.best, self.epoch = value, run.epoch
             self._parameters = run.model.parameters.copy()
             self._state = [array.copy() for _, array in run.model.named_state()]
@@ -125,3 +121,25 @@ class KeepBest(Callback):
             run.model.parameters = self._parameters
             for (_, array), best in zip(run.model.named_state(), self._state, strict=True):
                 array[...] = best
+
+    def value(self, run: "Run") -> float:
+        """Return the figure of the epoch; NaN where it was not measured.
+
+        Raises
+        ------
+        ValueError
+            If no epoch has measured such a figure.
+        """
+        if self.monitor not in run.history:
+            raise ValueError(
+                f"{type(self).__name__}: an epoch has no {self.monitor!r}, only "
+                f"{', '.join(run.history.columns)}. Pass validation_data, or monitor one of these."
+            )
+        value = run.history[self.monitor][-1]
+        return math.nan if value is None else value
+
+    def improves(self, value: float, by: float = 0.0) -> bool:
+        """Whether a value is better than the best so far, by more than so much."""
+        if self.best is None:
+            return not math.isnan(value)
+        return value > self.best + by if self.greater_is_better else value < self.best - by

@@ -1,21 +1,41 @@
 """An epoch: for each mini-batch forward, loss, backward, step."""
 
+import contextlib
 import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from chainrule.model import Model
 from chainrule.training.divergence import Divergence
 from chainrule.training.evaluation import evaluate
 from chainrule.training.feed import Feed
-from chainrule.training.hooks import Hooks
+from chainrule.training.hooks import Hooks, call
 from chainrule.training.interrupts import Interrupts
+from chainrule.training.judging import Metric
 from chainrule.training.resuming import Snapshots
 from chainrule.training.run import BETWEEN, JUDGING, STEPS, Run
 from chainrule.training.steps import Clip, MeanGradient, Pace
 
-__all__ = ["Loop"]
+__all__ = ["Judge", "Loop"]
+
+
+@dataclass
+class Judge:
+    """What is measured on the validation data after an epoch."""
+
+    data: Any
+    metrics: dict[str, Metric]
+    interrupts: Interrupts
+
+    def __call__(self, model: Model) -> dict[str, float]:
+        """Return the figures by the names of their columns."""
+        if self.data is None:
+            return {}
+        with self.interrupts.at_once():
+            figures = evaluate(model, self.data, metrics=self.metrics)
+        return {f"validation_{name}": value for name, value in figures.items()}
 
 
 @dataclass
@@ -30,9 +50,30 @@ class Loop:
     hooks: Hooks
     snapshots: Snapshots
     interrupts: Interrupts
-    validation_data: Any
+    judge: Judge
     divergence: Divergence
     mean: MeanGradient = field(default_factory=MeanGradient)
+
+    @contextlib.contextmanager
+    def begun(self, *, resume: bool, verbose: bool) -> Iterator[None]:
+        """Tell the callbacks of the beginning, and all of them of the end, whatever ends it."""
+        run, hooks, checkpoint = self.run, self.hooks, self.snapshots.checkpoint
+        if checkpoint is not None:
+            checkpoint.begin(resume=resume)
+        with contextlib.ExitStack() as ends:
+            ends.callback(setattr, run.model, "training", run.model.training)
+            ends.callback(self.pace.give_back)
+            ends.enter_context(self.interrupts)
+            for callback in hooks.callbacks:
+                call(callback, "on_train_begin", run)
+                ends.callback(call, callback, "on_train_end", run)
+            if resume:
+                self.snapshots.resume(verbose=verbose)
+            for callback in hooks.more:
+                call(callback, "on_train_begin", run)
+                ends.callback(call, callback, "on_train_end", run)
+            ends.enter_context(self.snapshots.saved_if_it_fails(run))
+            yield
 
     def goes_on(self) -> bool:
         """Whether there is more to do."""
@@ -56,10 +97,7 @@ class Loop:
             run.phase = JUDGING
             self.feed.end_epoch()
         row = {"epoch": run.epoch, "loss": run.running_loss}
-        if self.validation_data is not None:
-            with self.interrupts.at_once():
-                figures = evaluate(run.model, self.validation_data)
-            row |= {f"validation_{name}": value for name, value in figures.items()}
+        row |= self.judge(run.model)
         self.pace.observe(row)
         run.history.append(row)
         run.phase = BETWEEN

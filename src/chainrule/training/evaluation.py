@@ -1,17 +1,25 @@
 """How well a model does on data that it does not learn from."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from chainrule.layer import Array
 from chainrule.metrics import accuracy
 from chainrule.model import Model
+from chainrule.training.judging import Metric, as_metrics, judge
 
-__all__ = ["checked_batches", "evaluate", "is_pair"]
+__all__ = ["checked_batches", "evaluate", "is_arrays"]
 
 
-def evaluate(model: Model, data: Any, *, batch_size: int = 1024) -> dict[str, float]:
+def evaluate(
+    model: Model,
+    data: Any,
+    *,
+    batch_size: int = 1024,
+    metrics: Iterable[Metric] | Mapping[str, Metric] = (),
+) -> dict[str, float]:
     """Return the mean loss over ``data`` and, where the loss has classes, the accuracy.
 
     Parameters
@@ -22,16 +30,22 @@ def evaluate(model: Model, data: Any, *, batch_size: int = 1024) -> dict[str, fl
         The samples.
     batch_size : int
         How many samples of a pair of arrays go through the net at a time.
+    metrics : sequence, or dict by name
+        What else to measure: names among ``accuracy``, ``top_5_accuracy`` (or another number),
+        ``precision``, ``recall``, ``f1``, ``auc``, ``rmse`` and ``r2``, and functions
+        ``(outputs, targets) -> number``. Precision, recall and F1 are those of class 1 where there
+        are two classes, else the mean over the classes; AUC is then that of each class against the
+        rest. scikit-learn computes them where it is installed.
 
     Returns
     -------
     dict
-        ``loss`` and perhaps ``accuracy`` (0 to 1), each over all samples.
+        ``loss`` and perhaps ``accuracy`` (0 to 1), and the metrics, each over all samples.
 
     Raises
     ------
     ValueError
-        If there is no sample, or the shapes do not fit.
+        If there is no sample, the shapes do not fit, or there is no metric of that name.
 
     Examples
     --------
@@ -43,8 +57,10 @@ def evaluate(model: Model, data: Any, *, batch_size: int = 1024) -> dict[str, fl
     """
     if batch_size < 1:
         raise ValueError(f"evaluate: batch_size must be at least 1, got {batch_size}.")
+    wanted = as_metrics(metrics)
     total = right = 0.0
     count = 0
+    kept: list[tuple[Array, Array]] = []
     training = model.training
     model.training = False
     try:
@@ -53,6 +69,8 @@ def evaluate(model: Model, data: Any, *, batch_size: int = 1024) -> dict[str, fl
             total += float(model.cost.forward(outputs, y).sum())
             if model.cost.has_classes:
                 right += accuracy(model.cost.classes(outputs), y) * len(outputs)
+            if wanted:
+                kept.append((outputs, np.asarray(y).copy()))
             count += len(outputs)
     finally:
         model.training = training
@@ -61,20 +79,23 @@ def evaluate(model: Model, data: Any, *, batch_size: int = 1024) -> dict[str, fl
     figures = {"loss": total / count}
     if model.cost.has_classes:
         figures["accuracy"] = right / count
+    if wanted:
+        outputs, targets = (np.concatenate(arrays) for arrays in zip(*kept, strict=True))
+        figures |= judge(wanted, outputs, targets, model.cost)
     return figures
 
 
-def is_pair(data: Any) -> bool:
-    """Whether the data are a pair of arrays (x, y), rather than two mini-batches.
+def is_arrays(data: Any) -> bool:
+    """Whether the data are arrays (x, y) or (x, y, weights), rather than mini-batches.
 
     Examples
     --------
     >>> import numpy as np
     >>> x, y = np.zeros((4, 2)), np.zeros(4)
-    >>> is_pair((x, y)), is_pair(([x, y], [x, y]))
-    (True, False)
+    >>> is_arrays((x, y)), is_arrays((x, y, y)), is_arrays(([x, y], [x, y]))
+    (True, True, False)
     """
-    if not isinstance(data, tuple) or len(data) != 2 or isinstance(data[0], tuple):
+    if not isinstance(data, tuple) or len(data) not in (2, 3) or isinstance(data[0], tuple):
         return False
     return not (isinstance(data[0], list) and any(isinstance(a, np.ndarray) for a in data[0]))
 
@@ -97,7 +118,7 @@ def checked_batches(owner: str, batches: Any, longest: int) -> Iterator[tuple[An
 
 
 def _batches(data: Any, batch_size: int) -> Iterator[tuple[Any, ...]]:
-    if not is_pair(data):
+    if not is_arrays(data) or len(data) != 2:
         yield from checked_batches("evaluate", data, 2)
         return
     x, y = np.asarray(data[0]), np.asarray(data[1])

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.data import Batches, MiniBatches
+from chainrule.data import Batches, MiniBatches, train_validation_split
 from chainrule.state import State, Stateful
-from chainrule.training.evaluation import checked_batches, is_pair
+from chainrule.training.evaluation import checked_batches, is_arrays
 
-__all__ = ["Feed"]
+__all__ = ["Feed", "as_batches", "hold_out"]
 
 
 class Feed:
@@ -19,7 +19,7 @@ class Feed:
 
     Parameters
     ----------
-    data : iterable of mini-batches, or pair of arrays
+    data : iterable of mini-batches, or arrays (x, y) or (x, y, weights)
         As ``train`` takes them.
     shuffle : bool
         Whether to deal ``MiniBatches`` anew from the second epoch on.
@@ -32,8 +32,8 @@ class Feed:
 
     def __init__(self, data: Any, *, shuffle: bool) -> None:
         self.batches: Iterable[Any] = data
-        if is_pair(data):
-            self.batches = Batches(np.asarray(data[0]), np.asarray(data[1]))
+        if is_arrays(data):
+            self.batches = as_batches(data)
         self.shuffle = shuffle
         self.used = 0
         self._begun = False
@@ -102,3 +102,35 @@ class Feed:
 
     def _state_of_data(self) -> State | None:
         return self.batches.get_state() if isinstance(self.batches, Stateful) else None
+
+
+def as_batches(arrays: tuple[Any, ...]) -> Batches:
+    """Return arrays (x, y) or (x, y, weights) dealt into mini-batches of 64."""
+    x, y, *weights = arrays
+    return Batches(x, y, sample_weights=weights[0] if weights else None)
+
+
+def hold_out(data: Any, fraction: float) -> tuple[Batches, tuple[Any, Any]]:
+    """Return mini-batches to train on, and arrays (x, y) to judge by, apart from each other.
+
+    Of labels the same share of each class is held out.
+
+    Raises
+    ------
+    TypeError
+        If the data are neither arrays nor ``Batches``.
+    ValueError
+        If there would be no sample in one of the two.
+    """
+    batches = as_batches(data) if is_arrays(data) else data
+    if not isinstance(batches, Batches):
+        raise TypeError(
+            "train: validation_split can part arrays (x, y) and Batches, not "
+            f"{type(data).__name__}. Pass validation_data."
+        )
+    samples = np.arange(len(batches.x))
+    classes = batches.y.dtype.kind in "iub" and batches.y.ndim == 1
+    stratify = classes and bool(np.unique(batches.y, return_counts=True)[1].min() > 1)
+    targets = batches.y if stratify else samples
+    kept, _, held, _ = train_validation_split(samples, targets, fraction, stratify=stratify)
+    return batches.part(kept), (batches.x[held], batches.y[held])

@@ -29,8 +29,8 @@ class Hooks:
         self, run: "Run", callbacks: Sequence[Callback], more: Sequence[Callback] = ()
     ) -> None:
         self.run = run
-        self.callbacks = list(callbacks)
-        self.all = [*callbacks, *more]
+        self.callbacks, self.more = list(callbacks), list(more)
+        self.all = [*self.callbacks, *self.more]
         # What they are being told, and whose turn it is: an error of one leaves it as it is, so
         # that a training that is resumed tells those that have not heard it.
         self.telling: str | None = None

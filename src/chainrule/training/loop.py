@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,12 @@ from chainrule.state import Stateful
 from chainrule.training.callbacks import Callback
 from chainrule.training.checkpoint import Checkpoint
 from chainrule.training.divergence import Divergence
-from chainrule.training.epoch import Loop
-from chainrule.training.feed import Feed
+from chainrule.training.epoch import Judge, Loop
+from chainrule.training.feed import Feed, hold_out
 from chainrule.training.history import History
-from chainrule.training.hooks import Hooks, call
+from chainrule.training.hooks import Hooks
 from chainrule.training.interrupts import Interrupts
+from chainrule.training.judging import Metric, as_metrics
 from chainrule.training.progress import Progress, terminal_can_show_progress
 from chainrule.training.resuming import Snapshots, settings_of
 from chainrule.training.run import Run
@@ -39,6 +40,8 @@ def train(
     clip_value: float | None = None,
     accumulate: int = 1,
     validation_data: Any = None,
+    validation_split: float | None = None,
+    metrics: Iterable[Metric] | Mapping[str, Metric] = (),
     callbacks: Sequence[Callback] = (),
     checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     resume: bool = False,
@@ -57,9 +60,10 @@ def train(
         The learning rate; None leaves the optimiser's own. With a schedule, the highest.
     nb_epoch : int
         How many times to go through the data.
-    data : iterable of mini-batches, or pair of arrays (x, y)
-        Mini-batches (x, y) or (x, y, sample_weights), as a list of them or ``Batches``. A pair of
-        arrays is dealt into mini-batches of 64, anew each epoch.
+    data : iterable of mini-batches, or arrays (x, y) or (x, y, sample_weights)
+        Mini-batches (x, y) or (x, y, sample_weights): ``Batches``, ``FileBatches``, a list of them,
+        or anything else that gives them, as PyTorch's ``DataLoader``. Arrays are dealt into
+        mini-batches of 64, anew each epoch.
     optimizer : Optimizer, optional
         Plain ``SGD`` if None.
     schedule : Schedule or function (step, total) -> factor, optional
@@ -72,6 +76,11 @@ def train(
         together, in the memory of one. At the end of an epoch a step is made of what is left.
     validation_data : pair of arrays (x, y), or iterable of mini-batches, optional
         Judged after each epoch.
+    validation_split : float, optional
+        The share of arrays or ``Batches`` to hold out for that, from 0 to 1; always the same
+        samples, and of labels the same share of each class. They are not trained on.
+    metrics : sequence of str or function, or dict, optional
+        What else to measure on the validation data, as ``["f1", "auc"]``: see :func:`evaluate`.
     callbacks : sequence of Callback
         Told at each turn of the loop. An error in one of them comes out with its name.
     checkpoint : Checkpoint or path, optional
@@ -140,7 +149,13 @@ def train(
     optimizer = _with_rate(optimizer, lr)
     pace, clip = Pace(schedule, optimizer), Clip(clip_norm, clip_value)
     optimizer.bind(model)
-    feed = Feed(data, shuffle=shuffle)
+    if validation_split is not None:
+        if validation_data is not None:
+            raise ValueError("train: pass validation_data or validation_split, not both.")
+        data, validation_data = hold_out(data, validation_split)
+    feed, wanted = Feed(data, shuffle=shuffle), as_metrics(metrics)
+    if wanted and validation_data is None:
+        raise ValueError("train: metrics need validation_data, or a validation_split.")
     run = Run(
         model,
         optimizer,
@@ -167,24 +182,10 @@ def train(
     }  # fmt: skip
     snapshots = Snapshots(checkpoint, settings, parts)
     interrupts = Interrupts(ends=checkpoint is not None)
-    loop = Loop(run, feed, pace, clip, accumulate, hooks, snapshots, interrupts, validation_data,
-                divergence)  # fmt: skip
+    judge = Judge(validation_data, wanted, interrupts)
+    loop = Loop(run, feed, pace, clip, accumulate, hooks, snapshots, interrupts, judge, divergence)
     watch = _watch(run) if detect_anomalies else contextlib.nullcontext()
-    if checkpoint is not None:
-        checkpoint.begin(resume=resume)
-    with contextlib.ExitStack() as ends:  # all are told of the end, whatever ends it
-        ends.callback(setattr, model, "training", model.training)
-        ends.callback(pace.give_back)
-        ends.enter_context(interrupts)
-        for callback in hooks.callbacks:
-            call(callback, "on_train_begin", run)
-            ends.callback(call, callback, "on_train_end", run)
-        if resume:
-            snapshots.resume(verbose=verbose)
-        for callback in more:
-            call(callback, "on_train_begin", run)
-            ends.callback(call, callback, "on_train_end", run)
-        ends.enter_context(snapshots.saved_if_it_fails(run))
+    with loop.begun(resume=resume, verbose=verbose):
         while loop.goes_on():
             # Overflow is told in plain words, by the check of the loss.
             with np.errstate(over="ignore", invalid="ignore"), watch:

@@ -10,7 +10,7 @@ from chainrule.layer import Array
 from chainrule.losses import Loss
 from chainrule.optimizers import Optimizer, clip_norm, clip_value
 from chainrule.schedules import Schedule
-from chainrule.state import State
+from chainrule.state import State, Stateful
 
 if TYPE_CHECKING:
     from chainrule.training.loop import Run
@@ -70,12 +70,19 @@ class Pace:
             self.schedule.observe(row)
 
     def get_state(self) -> State:
-        """Return the learning rate and the momentum that it began with."""
-        return {"learning_rate": self.learning_rate, "momentum": self.momentum}
+        """Return the learning rate and the momentum that it began with, and the schedule's."""
+        remembered: State = self.schedule.get_state() if isinstance(self.schedule, Stateful) else {}
+        return {
+            "learning_rate": self.learning_rate,
+            "momentum": self.momentum,
+            "schedule": remembered,
+        }
 
     def set_state(self, state: State) -> None:
-        """Begin with those."""
+        """Go on from there."""
         self.learning_rate, self.momentum = state["learning_rate"], state["momentum"]
+        if isinstance(self.schedule, Stateful):
+            self.schedule.set_state(state["schedule"])
 
     def give_back(self) -> None:
         """Set both as they were: the next training begins with them."""

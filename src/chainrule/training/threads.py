@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from chainrule.state import State
 from chainrule.training.callbacks import Callback
 
 if TYPE_CHECKING:
@@ -78,6 +79,19 @@ class Threads(Callback):
             most = max(self._before)
             self._trials = self._tried(most)
             self._use(next(self._trials, most))
+
+    def get_state(self) -> State:
+        """Return the number that is being used."""
+        return {"chosen": self.chosen}
+
+    def set_state(self, state: State) -> None:
+        """Go on with that number: another one would change the products' last bits."""
+        chosen = state["chosen"]
+        if not isinstance(chosen, int) or chosen < 0:
+            raise ValueError(f"Threads: the state must have a number of threads, got {chosen!r}.")
+        if chosen and self.count == "auto":
+            self._trials = iter(())
+            self._use(chosen)
 
     def on_step_end(self, run: "Run") -> None:
         """Go on to the number that is to be used for the next step."""
