@@ -6,6 +6,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 import chainrule as cr
 from cases import LAYERS, LOSSES, layer_input
-from chainrule.storage import write_arrays
+from chainrule.storage import write_arrays, write_atomically
 
 
 def small():
@@ -216,24 +217,104 @@ def test_a_folder_that_is_not_there_or_is_a_file(tmp_path, path):
         small().save(path / "net.safetensors")
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="mounting needs root")
-def test_a_full_disk_leaves_the_old_file_whole(tmp_path):
+@pytest.fixture
+def small_disk(tmp_path):
+    """Return a disk of 64 KB, and a function that mounts it anew with other options."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
+
+    def mount(options):
+        command = ["mount", "-t", "tmpfs", "-o", f"size=64k{options}", "tmpfs", str(disk)]
+        return subprocess.run(command, capture_output=True, check=False).returncode
+
+    if os.geteuid() != 0 or not shutil.which("mount") or mount(""):
         pytest.skip("this system does not let tests mount a small disk")
-    try:
-        path = disk / "net.safetensors"
+    yield disk, mount
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_leaves_the_old_file_whole(small_disk):
+    disk, _ = small_disk
+    path = disk / "net.safetensors"
+    small().save(path)
+    before = path.read_bytes()
+    large = cr.Model([cr.Linear(200, 200)], cr.MeanSquaredError())
+    with pytest.raises(OSError, match=r"No space left.*disk/net\.safetensors'$"):
+        large.save(path)
+    assert path.read_bytes() == before
+    assert [p.name for p in disk.iterdir()] == [path.name]
+    small().save(path)  # there is room for it again
+
+
+def test_a_disk_that_was_mounted_read_only(small_disk):
+    """Unlike the rights of a folder, it holds for root as well."""
+    disk, mount = small_disk
+    path = disk / "net.safetensors"
+    small().save(path)
+    before = path.read_bytes()
+    assert mount(",remount,ro") == 0
+    with pytest.raises(OSError, match=r"Read-only file system.*disk/net\.safetensors'$"):
         small().save(path)
-        before = path.read_bytes()
-        large = cr.Model([cr.Linear(200, 200)], cr.MeanSquaredError())
-        with pytest.raises(OSError, match="No space left"):
-            large.save(path)
-        assert path.read_bytes() == before
-        assert [p.name for p in disk.iterdir()] == [path.name]
+    assert path.read_bytes() == before
+    assert [p.name for p in disk.iterdir()] == [path.name]
+    assert mount(",remount,rw") == 0
+    small().save(path)
+
+
+def test_a_folder_that_vanishes(path):
+    shutil.rmtree(path.parent)
+    with pytest.raises(FileNotFoundError, match=r"/net\.safetensors'$"):
+        small().save(path)
+
+
+WRITER = """
+import sys, threading
+from chainrule.storage import write_atomically
+path, first = sys.argv[1], int(sys.argv[2])
+
+def write(number):
+    for _ in range(25):
+        write_atomically(path, bytes([number]) * 10_000 * number)
+
+threads = [threading.Thread(target=write, args=(first + i,)) for i in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+"""
+
+
+def test_many_writers_at_once(tmp_path):
+    """Threads of several processes: whoever reads meanwhile reads what one of them wrote, whole."""
+    path = tmp_path / "file"
+    path.write_bytes(b"\1" * 10_000)
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(first)])
+        for first in (1, 5, 9)
+    ]
+    seen = set()
+    while any(writer.poll() is None for writer in writers):
+        content = path.read_bytes()
+        assert content == content[:1] * 10_000 * content[0]
+        seen.add(content[0])
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    assert len(seen) > 1
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_threads_that_write_leave_the_mask_of_the_process(tmp_path):
+    """To ask for the mask is to set it: two that ask at once can leave it open to all."""
+    before = os.umask(0o027)
+    try:
+        threads = [
+            threading.Thread(target=write_atomically, args=(tmp_path / f"{i}", b"x"))
+            for i in range(64)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert {p.stat().st_mode & 0o777 for p in tmp_path.iterdir()} == {0o640}
     finally:
-        subprocess.run(["umount", str(disk)], check=True)
+        assert os.umask(before) == 0o027
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -25,20 +25,20 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
         If the folder does not exist or cannot be written, or the disk is full; what ``path`` held
         before is still there.
     """
-    import tempfile
-
     path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    # Its own name for each writer; and a mode that the system makes, as it does for other files.
+    temporary = path.parent / f".{path.name}.{os.urandom(8).hex()}.part"
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())  # mkstemp makes files that only the owner reads
-        Path(temporary).replace(path)
-    except BaseException:
+        temporary.replace(path)
+    except BaseException as error:
         with contextlib.suppress(OSError):
-            Path(temporary).unlink()
+            temporary.unlink()
+        if isinstance(error, OSError) and error.errno is not None:  # it names the other, or none
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     _sync_folder(path.parent)
 
@@ -135,12 +135,6 @@ def _description(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
             "Upgrade chainrule: pip install --upgrade chainrule."
         )
     return dict(description)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _sync_folder(folder: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from chainrule import *
 from chainrule.cli.prepare import Preparation
 from chainrule.data import load_npz, read_idx, read_npz, write_idx
+from chainrule.data.stored import FileRows
 from chainrule.storage import read_arrays, write_arrays
 
 LIMIT = 1 << 20  # bytes: what the readers that take a limit are told
@@ -115,6 +116,11 @@ def zipped_idx(array: Any) -> Callable[[Path], None]:
     return write
 
 
+def every_row(path: Path) -> None:
+    rows = FileRows(path)
+    rows.read(0, np.empty(rows.shape, rows.dtype))
+
+
 IMAGES = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
 X = np.arange(20.0).reshape(5, 4)
 Y = np.arange(5)
@@ -138,6 +144,16 @@ READERS = [
         "idx.gz",
         lambda path: read_idx(path, max_bytes=LIMIT),
         [zipped_idx(IMAGES), zipped_idx(np.zeros((100, 28), np.float32))],
+    ),
+    Reader(
+        "rows",
+        every_row,
+        [
+            lambda path: write_idx(path, IMAGES),
+            as_npy(X),
+            as_npy(np.arange(9, dtype=np.uint8)),
+            as_npy(np.zeros((0, 3))),
+        ],
     ),
     Reader("table", lambda path: load_npz(path, max_bytes=LIMIT), [*TABLES]),
     Reader(

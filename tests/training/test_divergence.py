@@ -82,8 +82,8 @@ def test_parameters_that_a_backward_spoiled(x, y):
     model = regression([Fails("backward", 3), ReLU()])
     message = message_of(model, 0.01, 5, Batches(x, y, 16))
     assert "the loss is nan at step 4 (epoch 1)" in message
-    assert "The parameters 0.weights of Linear(4, 8) have 32 NaN" in message
-    assert "1 more arrays of parameters" in message
+    assert "Of the 4 arrays of parameters 2 are not finite" in message
+    assert "0.weights of Linear(4, 8) has 32 NaN" in message
     assert "the step before this one (step 3)" in message
     assert "backward of layer 0, Linear(4, 8), grad_w had 32 NaN" in message
 
@@ -104,7 +104,7 @@ def test_a_step_that_was_too_long(x, y):
     message = message_of(model, 1e39, 5, [(x, y)])
     assert "at step 2 (epoch 2)" in message
     assert "gradients were finite, up to" in message
-    assert "the step was too long" in message
+    assert "and it was too long" in message
     assert "a lower learning rate, as 1e+38 (it is 1e+39)" in message
 
 
@@ -112,7 +112,7 @@ def test_parameters_that_were_so_before(x, y):
     model = regression()
     model.layers[1].biases[0] = np.nan
     message = message_of(model, 0.01, 1, [(x, y)])
-    assert "The parameters 1.biases of Linear(8, 1) have 1 NaN" in message
+    assert "1 are not finite: 1.biases of Linear(8, 1) has 1 NaN" in message
     assert "before this training" in message
 
 
@@ -151,8 +151,8 @@ def test_a_loss_that_overflows(x, y):
     assert "the loss is inf at step 1" in message
     assert "In the loss, MeanSquaredError(), what it returned has 0 NaN and" in message
     assert "normalise the data (the inputs reach" in message
-    assert "a lower learning rate, as 0.001 (it is 0.01)" in message
-    assert "clip_norm=1" in message
+    assert 'dtype="float64", if numbers this large are right' in message
+    assert "learning rate" not in message  # no step has been made yet
 
 
 def test_half_precision_says_so(x, y):

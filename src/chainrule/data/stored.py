@@ -3,13 +3,15 @@
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
 
 from chainrule.data import idx
+from chainrule.data.table import npy_header
 from chainrule.layer import Array
+from chainrule.storage import one_line
 
 __all__ = ["ArrayRows", "FileRows", "Rows", "as_rows"]
 
@@ -79,38 +81,29 @@ class FileRows(Rows):
             file.seek(0)
             if start[:2] == b"\x1f\x8b":
                 raise ValueError(f"{path} is packed: rows in it cannot be reached. gunzip it.")
-            if start == npy.MAGIC_PREFIX:
-                self.shape, self.dtype = self._npy_header(file)
-            else:
-                self.dtype, self.shape = self._idx_header(file)
+            try:
+                if start == npy.MAGIC_PREFIX:
+                    self.shape, self.dtype = self._npy_header(file)
+                else:
+                    self.dtype, self.shape = idx.header(file)
+            except ValueError as error:
+                raise ValueError(f"{path}: {one_line(error)}") from error
             self.offset = file.tell()
         declared, there = math.prod(self.shape) * self.dtype.itemsize, self.path.stat().st_size
         if there - self.offset != declared:
             raise ValueError(
-                f"{path}: declares {declared:,} bytes of shape {self.shape}, and has "
-                f"{there - self.offset:,}. Get or write the file again."
+                f"{path}: declares {one_line(f'{declared:,} bytes of shape {self.shape}')}, and "
+                f"has {there - self.offset:,}. Get or write the file again."
             )
 
-    def _idx_header(self, file: Any) -> tuple[np.dtype[Any], tuple[int, ...]]:
-        try:
-            return idx.header(file)
-        except ValueError as error:
-            raise ValueError(f"{self.path} {error}") from error
-
-    def _npy_header(self, file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
-        try:
-            version = npy.read_magic(file)
-            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            shape, fortran, dtype = read(file)
-        except ValueError as error:
-            raise ValueError(f"{self.path}: its header is damaged: {error}.") from error
-        if dtype.kind not in "fiub" or any(n < 0 for n in shape):
-            raise ValueError(
-                f"{self.path}: the data must be numbers, got {dtype} of shape {shape}."
-            )
+    @staticmethod
+    def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        shape, fortran, dtype = npy_header(file)
+        if dtype.kind not in "fiub":
+            raise ValueError(f"the data must be numbers, got {dtype} of shape {shape}.")
         if fortran and len(shape) > 1:
             raise ValueError(
-                f"{self.path}: its columns lie one after the other, not its rows. Write it again: "
+                "its columns lie one after the other, not its rows. Write it again: "
                 "numpy.save(path, numpy.ascontiguousarray(array))."
             )
         return tuple(shape), dtype

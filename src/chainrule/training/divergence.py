@@ -112,7 +112,7 @@ def explain(model: Model, x: Any, y: Any, weights: Sequence[Any], run: Run) -> s
             )
     except Exception:  # as of a layer of one's own that cannot be copied: the loss is still told
         why = ""
-    return f"{at}. {why or 'Look for NaN in the data. ' + _advice(model, x, run)}"
+    return f"{at}. {why or 'Look for NaN in the data. ' + _advice(model, x, run)}".rstrip()
 
 
 def _of_growth(loss: float, first: float, model: Model, x: Any, run: Run) -> str:
@@ -151,16 +151,18 @@ def _sample(bad: Array) -> int:
 
 def _of_parameters(model: Model, run: Run) -> str:
     """Say which parameters are no numbers any more, and what the last step has to do with it."""
-    found = [n for n, array in model.named_parameters() if not np.isfinite(array).all()]
+    arrays = dict(model.named_parameters())
+    found = [name for name, array in arrays.items() if not np.isfinite(array).all()]
     if not found:
         return ""
-    whose = _layer_of(model, found[0])
-    text = f"The parameters {found[0]} of {whose!r} have {_of_array(model, found[0])}"
-    if len(found) > 1:
-        text += f", and {len(found) - 1} more arrays of parameters have some"
+    first = found[0]
+    text = (
+        f"Of the {len(arrays)} arrays of parameters {len(found)} are not finite: {first} of "
+        f"{_layer_of(model, first)!r} has {statistics(arrays[first])}"
+    )
     if run.step <= 1 or not model.gradients.any():
         return f"{text}. They were so before this training: load or build the model anew."
-    text += f", since the step before this one (step {run.step - 1}): "
+    text += f". It came with the step before this one (step {run.step - 1}): "
     for path, layer in reversed(_layers(model).items()):  # as the gradient comes
         for name in layer.parameter_shapes():
             gradient = getattr(layer, layer.parameters[name])
@@ -173,13 +175,9 @@ def _of_parameters(model: Model, run: Run) -> str:
                 )
     largest = float(np.abs(model.gradients).max())
     return (
-        f"{text}the gradients were finite, up to {largest:.4g}, and the step was too long. "
+        f"{text}its gradients were finite, up to {largest:.4g}, and it was too long. "
         f"{_advice(model, None, run)}"
     )
-
-
-def _of_array(model: Model, name: str) -> str:
-    return statistics(dict(model.named_parameters())[name])
 
 
 @dataclass
@@ -238,7 +236,8 @@ def _layers(model: Model) -> dict[str, Layer]:
 
 
 def _advice(model: Model, x: Any, run: Run) -> str:
-    return "Try: " + "; ".join(_remedies(model, x, run)) + "."
+    remedies = "; ".join(_remedies(model, x, run))
+    return f"Try: {remedies}." if remedies else ""
 
 
 def _remedies(model: Model, x: Any, run: Run) -> Iterator[str]:
@@ -248,10 +247,10 @@ def _remedies(model: Model, x: Any, run: Run) -> Iterator[str]:
         largest = float(np.abs(np.asarray(x, dtype=np.float64)).max())
     if largest > LARGE:
         yield f"normalise the data (the inputs reach {largest:.4g})"
-    if rate > 0:
+    if run.step > 1 and rate > 0:  # at the first step nothing has been learned yet
         yield f"a lower learning rate, as {rate / 10:.2g} (it is {rate:.4g})"
-    yield "clip_norm=1"
+        yield "clip_norm=1"
     if model.dtype == np.float16:
         yield 'dtype="float32" (float16 ends at 65504)'
-    elif model.dtype == np.float32 and not math.isfinite(model.cost.mean()):
+    elif model.dtype == np.float32 and math.isinf(model.cost.mean()):
         yield 'dtype="float64", if numbers this large are right'
