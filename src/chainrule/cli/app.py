@@ -94,12 +94,12 @@ def train(
     dropout
         The share of hidden units that is dropped.
     epochs
-        How many times to go through the data; 30 for digits, else 5.
+        How many times to go through the data; 30 for digits and tables, else 5.
     batch_size
         Samples in a mini-batch; 64 if not given.
     optimizer
         sgd, momentum, nesterov, rmsprop, adagrad, adadelta, adam, adamw, nadam, radam or lion. sgd
-        for mlp if not given, else adam.
+        for mlp if not given; adam for the others, and for tables.
     lr
         Learning rate, with 1cycle the highest; without it one that suits the optimizer.
     schedule

@@ -14,6 +14,7 @@ import chainrule
 from chainrule import compiled
 from chainrule.cli import nets, recipes
 from chainrule.cli.errors import UsageError
+from chainrule.cli.tables import TABLES
 from chainrule.storage import write_atomically
 
 __all__ = ["Settings", "read_settings", "write_settings"]
@@ -61,15 +62,16 @@ class Settings:
             If something makes no sense.
         """
         data, model = self.data or "digits", self.model or "mlp"
+        table = Path(data).suffix.lower() in TABLES
         convolutions = model in ("lenet", "resnet")
         decided = {
             "data": data,
             "model": model,
             "hidden": {"lenet": "128", "resnet": "0"}.get(model, "100"),
             "dropout": 0.0,
-            "epochs": 30 if data == "digits" else 5,
+            "epochs": 30 if data == "digits" or table else 5,
             "batch_size": 64,
-            "optimizer": "adam" if convolutions else "sgd",
+            "optimizer": "adam" if convolutions or table else "sgd",
             "schedule": "1cycle" if convolutions else "constant",
             "weight_decay": 0.0,
             "accumulate": 1,

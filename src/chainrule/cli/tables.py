@@ -240,9 +240,9 @@ def _is_number(word: str) -> bool:
 
 
 def _objects(column: Any, missing: Any) -> Array:
-    values = column.to_numpy(dtype=object)
+    values = np.array(column, dtype=object)
     values[missing(values)] = None
-    return np.asarray(values, dtype=object)
+    return values
 
 
 def _refuse_doubles(path: Path, names: list[str]) -> None:
