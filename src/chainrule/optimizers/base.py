@@ -181,11 +181,17 @@ class Optimizer:
         """
         if state["class"] != type(self).__name__:
             raise ValueError(f"{self!r}: the state is that of {state['class']}.")
+        averages = state["averages"]
+        fits = averages.keys() in (set(), set(self.averages)) and all(
+            isinstance(v, np.ndarray) and v.shape == (state["size"],) for v in averages.values()
+        )
+        if not fits:
+            raise ValueError(f"{self!r}: the averages of the state do not fit.")
         self.steps, self.size = state["steps"], state["size"]
         self._learning_rate = state["learning_rate"]
         if self.momentum:
             self.momentum = state["momentum"]
-        self.state = {name: vector.copy() for name, vector in state["averages"].items()}
+        self.state = {name: vector.copy() for name, vector in averages.items()}
 
     def begin_step(self) -> None:
         """Prepare what all blocks of a step share; ``steps`` has counted it already."""
