@@ -186,8 +186,8 @@ class Optimizer:
         averages, size = state["averages"], state["size"]
         known = self.groups[-1].stop if self.groups else size
         names = set(self.averages) if state["steps"] else set()
-        sound = set(averages) == names and all(v.shape == (size,) for v in averages.values())
-        if not sound or size not in (0, known):
+        sound = set(averages) == names and all(np.shape(v) == (size,) for v in averages.values())
+        if not sound or size not in (0, known) or state["steps"] < 0:
             raise ValueError(f"{self!r}: the state is that of a net of {size} parameters.")
         self.learning_rate = state["learning_rate"]
         self.steps, self.size = state["steps"], size

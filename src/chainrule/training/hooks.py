@@ -9,7 +9,9 @@ from chainrule.training.callbacks import Callback
 if TYPE_CHECKING:
     from chainrule.training.run import Run
 
-__all__ = ["Hooks"]
+__all__ = ["Hooks", "call"]
+
+HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 
 
 class Hooks:
@@ -65,8 +67,14 @@ class Hooks:
         Raises
         ------
         ValueError
-            If there are other callbacks than then.
+            If there are other callbacks than then, or the state is damaged.
         """
+        # What it names is called: nothing but what is a hook.
+        telling, turn = state["telling"], state["turn"]
+        if telling is not None and telling not in HOOKS:
+            raise ValueError(f"it is damaged: callbacks have no hook {telling!r:.40}.")
+        if type(turn) is not int or not 0 <= turn <= len(self.all):
+            raise ValueError(f"it is damaged: there is no callback number {turn!r:.40}.")
         then = [name for name, _ in state["callbacks"]]
         now = [type(callback).__name__ for callback in self.callbacks]
         if then != now:
@@ -76,7 +84,7 @@ class Hooks:
             )
         for callback, (_, remembered) in zip(self.callbacks, state["callbacks"], strict=True):
             callback.set_state(remembered)
-        self.telling, self.turn = state["telling"], state["turn"]
+        self.telling, self.turn = telling, turn
 
 
 def call(callback: Callback, hook: str, run: "Run") -> None:

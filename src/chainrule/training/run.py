@@ -86,7 +86,15 @@ class Run:
         }
 
     def set_state(self, state: State) -> None:
-        """Go on from there."""
+        """Go on from there.
+
+        Raises
+        ------
+        ValueError
+            If it is damaged.
+        """
+        if state["phase"] not in (BETWEEN, STEPS, JUDGING):
+            raise ValueError(f"it is damaged: a training has no phase {state['phase']!r:.40}.")
         self.history.rows[:] = [dict(row) for row in state["history"]]
         for name in ("epoch", "step", "loss", "stop", "phase", "total", "count"):
             setattr(self, name, state[name])
