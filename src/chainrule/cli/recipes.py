@@ -77,6 +77,6 @@ def schedule(name: str, epochs: int, steps: int, monitor: str) -> Schedule | Non
         return Polynomial()
     if name == "plateau":
         return Plateau(patience=max(1, epochs // 10), monitor=monitor)
-    # fastai's later form: the one without a long tail did less well on MNIST in few epochs.
+    # fastai's later form, which has no long tail: a training of the command is short.
     later = OneCycle(0.25, "cosine", three_phases=False, start_divisor=25, end_divisor=1e4)
     return later if name == "1cycle" else None

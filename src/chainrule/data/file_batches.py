@@ -183,7 +183,8 @@ class FileBatches:
     def _prepared(self, x: Array) -> Array:
         if self.dtype is None:
             return x
-        x = x.astype(self.dtype, copy=False)  # indexing has made it a copy already
+        with np.errstate(over="ignore"):  # what is too large is told by whoever uses it
+            x = x.astype(self.dtype, copy=False)  # indexing has made it a copy already
         if self.mean is not None:
             x -= self.mean
         if self.deviation is not None:

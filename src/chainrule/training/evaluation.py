@@ -65,8 +65,9 @@ def evaluate(
     model.training = False
     try:
         for x, y in _batches(data, batch_size):
-            outputs = model.forward(x)
-            total += float(model.cost.forward(outputs, y).sum())
+            with np.errstate(over="ignore", invalid="ignore"):  # the figures will say it: NaN
+                outputs = model.forward(x)
+                total += float(model.cost.forward(outputs, y).sum())
             if model.cost.has_classes:
                 right += accuracy(model.cost.classes(outputs), y) * len(outputs)
             if wanted:
