@@ -89,16 +89,11 @@ def ours(net: str, seed: int, pipe: Connection, *, compiled: bool) -> None:
     )  # fmt: skip
 
 
-def theirs(net: str, seed: int, pipe: Connection, *, threads: int, fused: bool) -> None:
+def their_net(net: str, twin: Any) -> Any:
+    """Return the net in PyTorch, with the weights of ours."""
     import torch
     from torch import nn
 
-    import chainrule as cr
-
-    torch.set_num_threads(threads)
-    (x, y), test = images(), images("test")
-    _, rate = TASKS[net]
-    twin = cr.Model(layers(net), cr.SoftmaxCrossEntropy(), seed=seed)  # for its first weights
     if net == "LeNet":
         model = nn.Sequential(
             nn.Unflatten(1, (1, 28, 28)), nn.Conv2d(1, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
@@ -120,6 +115,20 @@ def theirs(net: str, seed: int, pipe: Connection, *, threads: int, fused: bool) 
                 w = w.T
             other.weight.copy_(torch.tensor(w.copy()))
             other.bias.copy_(torch.tensor(layer.biases.copy()))
+    return model
+
+
+def theirs(net: str, seed: int, pipe: Connection, *, threads: int, fused: bool) -> None:
+    import torch
+    from torch import nn
+
+    import chainrule as cr
+
+    torch.set_num_threads(threads)
+    (x, y), test = images(), images("test")
+    _, rate = TASKS[net]
+    twin = cr.Model(layers(net), cr.SoftmaxCrossEntropy(), seed=seed)  # for its first weights
+    model = their_net(net, twin)
     x, y = torch.tensor(x), torch.tensor(y)
     test_x, test_y = (torch.tensor(a) for a in test)
     optimizer = torch.optim.Adam(model.parameters(), lr=rate, fused=fused or None)
@@ -229,9 +238,9 @@ def measure(net: str, threads: int, seeds: int, sides: tuple[str, ...]) -> list[
                 "net": net, "threads": threads, "seed": seed, "side": side,
                 "seconds": np.cumsum(seconds).tolist(), "accuracy": right, "losses": losses,
             })  # fmt: skip
-            print(f"{net}, {threads} threads, seed {seed}, {side}: "
-                  + ", ".join(f"{s:.2f} s {100 * a:.2f} %" for s, a in
-                              zip(rows[-1]["seconds"], right, strict=True)), flush=True)  # fmt: skip
+            pairs = zip(rows[-1]["seconds"], right, strict=True)
+            words = ", ".join(f"{s:.2f} s {100 * a:.2f} %" for s, a in pairs)
+            print(f"{net}, {threads} threads, seed {seed}, {side}: {words}", flush=True)
     return rows
 
 
@@ -244,8 +253,8 @@ def reached(row: dict[str, Any]) -> float:
 
 def table(rows: list[dict[str, Any]]) -> str:
     lines = [
-        "| net and goal | threads | side | s to the goal, median over seeds | chainrule | compiled |"
-        " accuracy at the end, lowest to highest |",
+        "| net and goal | threads | side | s to the goal, median | chainrule | compiled |"
+        " accuracy at the end |",
         "|---|---:|---|---:|---:|---:|---|",
     ]
     for net, threads in dict.fromkeys((row["net"], row["threads"]) for row in rows):

@@ -36,7 +36,7 @@ NUMBERS = "the inputs must be numbers"
 CLASSES = r"SoftmaxCrossEntropy: the targets must be class indices \(integers\)"
 WORKS = None
 
-# The net, inputs, targets; what train says, and what evaluate says (a text: the loss that it finds).
+# The net, inputs, targets; what train says, and what evaluate says ("nan": the loss it finds).
 CASES = {
     "no sample": (classifier, X[:0], Y[:0], "no sample in the data", "no sample in the data"),
     "one class only": (classifier, X, Y * 0, WORKS, WORKS),

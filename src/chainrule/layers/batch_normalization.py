@@ -168,8 +168,8 @@ class BatchNorm(Normalization):
         if count < 2:
             raise ValueError(
                 f"{self!r}: in training each channel needs at least two values to have a variance, "
-                f"got shape {x.shape}. Use larger mini-batches (Batches(..., drop_last=True) leaves "
-                "out a short last one), or set training to False."
+                f"got shape {x.shape}. Use larger mini-batches (Batches(..., drop_last=True) "
+                "leaves out a short last one), or set training to False."
             )
         return count
 

@@ -1,6 +1,7 @@
 """Adam and its family: steps scaled by running averages of the gradient and of its square."""
 
 import math
+from typing import ClassVar
 
 import numpy as np
 
@@ -196,7 +197,7 @@ class NAdam(Betas):
 
     averages = ("mean", "mean_square")
 
-    numbers = ("momentum_product",)
+    numbers: ClassVar = {"momentum_product": 1.0}
 
     def __init__(
         self,

@@ -7,9 +7,10 @@ is still in the processor's cache for the next.
 """
 
 import math
+import weakref
 from bisect import bisect_right
 from operator import attrgetter
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -30,7 +31,8 @@ class Optimizer:
     r"""The base of every optimiser.
 
     A subclass names in ``averages`` the vectors that it remembers (in ``numbers`` attributes that
-    are numbers), and defines ``update``, which moves one block of the parameters.
+    are numbers, and what they are at first), and defines ``update``, which moves one block of the
+    parameters.
 
     Weight decay pulls every parameter towards 0, either as a part of the gradient,
     :math:`g + \lambda w`, or past it (decoupled), :math:`w \leftarrow (1 - \eta \lambda) w`.
@@ -67,7 +69,7 @@ class Optimizer:
     """
 
     averages: tuple[str, ...] = ()
-    numbers: tuple[str, ...] = ()
+    numbers: ClassVar[dict[str, float]] = {}
     decoupled: bool = False
     momentum: float = 0.0
 
@@ -84,6 +86,7 @@ class Optimizer:
         self.groups: list[Group] = []
         self._stretches: list[Group] = []
         self._rooms: dict[str, Array] = {}
+        self._net: weakref.ref[Any] | None = None
 
     @property
     def learning_rate(self) -> float:
@@ -124,12 +127,28 @@ class Optimizer:
         Raises
         ------
         ValueError
-            If ``rates`` has a name that the model has not, or it has made steps on a net of
-            another size.
+            If ``rates`` has a name that the model has not, or what it remembers is of another
+            model.
         """
         groups = groups_of(net, self.rates, self.decays)
         self._check_size(groups[-1].stop if groups else 0)
+        if self.steps and self.averages and self._net is not None and self._net() is not net:
+            raise ValueError(
+                f"{self!r} remembers {self.steps} steps on another model. Build a new optimiser "
+                "for each, or let it forget them: optimizer.reset()."
+            )
+        self._net = weakref.ref(net)
         self._group(groups)
+        return self
+
+    def reset(self) -> Self:
+        """Forget all steps: it is as when it was built, for a model of any size."""
+        self.steps = self.size = 0
+        self.state, self._rooms = {}, {}
+        self.groups, self._stretches = [], []
+        self._net = None
+        for name, first in self.numbers.items():
+            setattr(self, name, first)
         return self
 
     def step(self, parameters: Array, gradients: Array) -> None:
@@ -278,4 +297,5 @@ class Optimizer:
             )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_rooms": {}}
+        # A copy may serve another model.
+        return {**self.__dict__, "_rooms": {}, "_net": None}
