@@ -48,6 +48,7 @@ def predicted(
     ends = [min(true.min(), guessed.min()), max(true.max(), guessed.max())]
     ax.plot(ends, ends, color=ORANGE, linewidth=1, label="equal")
     ax.plot(true, guessed, ".", color=BLUE, markersize=5, alpha=min(1.0, 60 / len(true) + 0.15))
+    ax.locator_params(nbins=5)  # long numbers would run together
     name = name or "value"
     deviation = float(np.sqrt(((guessed - true) ** 2).mean()))
     ax.set(xlabel=f"true {name}", ylabel=f"predicted {name}", title=f"RMSE {deviation:.4g}")
