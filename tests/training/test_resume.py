@@ -12,7 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chainrule import Callback, Checkpoint, Linear, MeanSquaredError, Model, OneCycle, train
+from chainrule import (
+    Batches,
+    Callback,
+    Checkpoint,
+    Linear,
+    MeanSquaredError,
+    Model,
+    OneCycle,
+    train,
+)
 from training import program
 
 PROGRAM = Path(program.__file__)
@@ -147,6 +156,15 @@ def test_a_folder_with_checkpoints_is_not_begun_anew(tmp_path):
     simple(tmp_path)
     with pytest.raises(FileExistsError, match="resume=True"):
         simple(tmp_path)
+
+
+def test_a_generator_that_serves_data_and_model_is_refused(tmp_path):
+    rng = np.random.default_rng(0)
+    net = Model([Linear(3, 2)], MeanSquaredError(), seed=rng)
+    data = Batches(np.ones((40, 3)), np.ones((40, 2)), 8, seed=rng)
+    with pytest.raises(ValueError, match="Give each a seed of its own"):
+        train(net, 0.1, 1, data, checkpoint=tmp_path)
+    train(net, 0.1, 1, data, verbose=False)
 
 
 def test_resume_needs_a_folder():

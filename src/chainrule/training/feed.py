@@ -1,5 +1,8 @@
 """The mini-batches of a training, and where in them it stands."""
 
+# Annotations that name numpy.random would import it, which takes long.
+from __future__ import annotations
+
 import itertools
 import warnings
 from collections.abc import Iterable, Iterator, Sequence, Sized
@@ -43,6 +46,20 @@ class Feed:
     def length(self) -> int | None:
         """How many mini-batches an epoch has; None if the data do not say."""
         return len(self.batches) if isinstance(self.batches, Sized) else None
+
+    def refuse_shared(self, rng: np.random.Generator) -> None:
+        """Refuse data that draw from the model's generator: it cannot be in two places.
+
+        Raises
+        ------
+        ValueError
+            If they do.
+        """
+        if rng in (getattr(self.batches, "rng", None), getattr(self.batches, "_rng", None)):
+            raise ValueError(
+                "train: the data and the model draw from one generator, and a checkpoint could "
+                "bring back only one of them. Give each a seed of its own."
+            )
 
     def begin_epoch(self, number: int) -> None:
         """Deal the samples of an epoch, counted from 1."""

@@ -156,6 +156,8 @@ def train(
     feed, wanted = Feed(data, shuffle=shuffle), as_metrics(metrics)
     if wanted and validation_data is None:
         raise ValueError("train: metrics need validation_data, or a validation_split.")
+    if checkpoint is not None:
+        feed.refuse_shared(model.rng)
     run = Run(
         model,
         optimizer,
