@@ -14,6 +14,11 @@ from collections.abc import Callable
 N_IN, N_HIDDEN, STEPS, SAMPLES, ROUNDS, RATE = 128, 128, 64, 32, 101, 1e-3
 
 
+# Having freed a large array once, the C library keeps what PyTorch frees, as in a program that has
+# loaded its data; else PyTorch would take its memory anew at every step.
+bytes(30 << 20)
+
+
 def our_step(kind: str) -> Callable[[], None]:
     import numpy as np
 
