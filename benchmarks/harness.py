@@ -146,6 +146,9 @@ def work(side: str, task: Task, threads: int, pipe: Connection) -> None:
     """In a process of its own: build the side, tell what it computes, then run when asked."""
     if hasattr(os, "sched_setaffinity"):  # JAX takes as many threads as there are cores to see
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    # Having freed a large array once, the C library keeps what a side frees, as in a program that
+    # has loaded its data; else PyTorch would take the memory of its gradients anew at every step.
+    np.ones(30 << 20, np.uint8).sum()
     try:
         from benchmarks.sides import SIDES
 
