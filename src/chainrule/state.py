@@ -48,15 +48,15 @@ def check_state(state: Any, like: Any, name: str) -> None:
     ValueError: it is damaged: optimizer/steps is '3', and must be such as 0.
     """
     kinds: tuple[type, ...] = (type(like),)
-    if isinstance(like, dict):
+    if isinstance(like, dict) and isinstance(state, dict):
         for key in like:
-            if not isinstance(state, dict) or key not in state:
+            if key not in state:
                 raise ValueError(f"it is damaged: it does not say {name}/{key}.")
             check_state(state[key], like[key], f"{name}/{key}")
         return
     if isinstance(like, (int, float)) and not isinstance(like, bool):
         kinds = (int, float)
-    elif not isinstance(like, (bool, str)):
+    elif not isinstance(like, (bool, str, dict)):
         return
     if not isinstance(state, kinds) or (isinstance(state, bool) and bool not in kinds):
         raise ValueError(

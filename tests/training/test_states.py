@@ -101,7 +101,7 @@ def test_reset_is_as_built(case):
         ({"size": 7}, "a net of 7 parameters"),
         ({"averages": {}}, "that of a net"),
         ({"averages": {"mean": np.zeros(3), "mean_square": np.zeros(3)}}, "that of a net"),
-        ({"learning_rate": -1.0}, "learning rate must be greater than 0"),
+        ({"learning_rate": -1.0}, "a learning rate of -1.0"),
         ({"steps": -1}, "that of a net"),
         ({"steps": "3"}, "damaged: Adam/steps"),
         ({"momentum": 1.0}, "a momentum of 1.0"),
@@ -140,7 +140,7 @@ def test_a_state_in_a_loop_of_ones_own(case, rng):
 
 def test_a_state_that_lacks_everything():
     for state in ({}, None, 5, {"class": "Adam"}):
-        with pytest.raises(ValueError, match="it is damaged: it does not say Adam/"):
+        with pytest.raises(ValueError, match="it is damaged: .*Adam"):
             Adam(0.01).set_state(state)
 
 
