@@ -140,7 +140,7 @@ def test_a_state_in_a_loop_of_ones_own(case, rng):
 
 def test_a_state_that_lacks_everything():
     for state in ({}, None, 5, {"class": "Adam"}):
-        with pytest.raises(ValueError, match="it is damaged: .*Adam"):
+        with pytest.raises(ValueError, match=r"it is damaged: .*Adam"):
             Adam(0.01).set_state(state)
 
 
