@@ -98,13 +98,13 @@ class SGD(Velocity):
 
     def update(self, parameters: Array, gradients: Array, state: dict[str, Array]) -> None:
         """Move a block of the parameters in place."""
-        move, scratch = gradients, state["scratch"]
-        if self.momentum:
+        move, scratch, momentum = gradients, state["scratch"], self._momentum
+        if momentum:
             velocity = state["velocity"]
             if self.steps == 1:
                 velocity[...] = move
             else:
-                velocity *= self.momentum
+                velocity *= momentum
                 velocity += move if self.dampening == 0 else (1 - self.dampening) * move
-            move = move + self.momentum * velocity if self.nesterov else velocity
+            move = move + momentum * velocity if self.nesterov else velocity
         parameters -= np.multiply(move, self.learning_rate, out=scratch)
