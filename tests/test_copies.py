@@ -200,3 +200,23 @@ def test_evaluation_lets_go_of_everything(rng):
     del x, y
     gc.collect()
     assert [ref() is None for ref in alive] == [True, True]
+
+
+@pytest.mark.parametrize("options", [{"profile": True}, {"detect_anomalies": True}])
+def test_a_copy_of_what_is_watched_has_its_own_methods(options, rng):
+    """Made in the middle of a training that looks over the layers' shoulders."""
+    copies, model, optimizer = [], net(), Adam(0.01)
+
+    def take(run):
+        if run.step == 2:
+            for twin in (copy.deepcopy, through_pickle):
+                copies.extend([twin(model), twin(optimizer)])
+            copies.extend([model.astype("float64"), copy.copy(model.layers[0])])
+
+    data = Batches(rng.standard_normal((20, 4)), rng.integers(0, 2, 20), 5)
+    train(model, None, 1, data, optimizer=optimizer, callbacks=[Hook(on_step_end=take)],
+          verbose=False, **options)  # fmt: skip
+    for one in copies:
+        for part in (one, *(one._functions() if isinstance(one, Model) else ())):
+            methods = [name for name in vars(part) if callable(getattr(type(part), name, None))]
+            assert [name for name in methods if callable(vars(part)[name])] == []

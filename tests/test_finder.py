@@ -1,5 +1,7 @@
 """The learning-rate finder leaves everything as it was, and finds what can be known."""
 
+import signal
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,35 @@ def test_everything_is_left_as_it_was(samples):
     found = find_learning_rate(model, samples, optimizer=optimizer)
     assert everything(model, optimizer) == before
     assert len(found.rates) > 10
+
+
+@pytest.mark.parametrize("how", ["an error", "Ctrl-C"])
+def test_everything_is_left_as_it_was_when_it_breaks_off(how, samples):
+    """An error in the loss, and a real signal, in the middle of the mock training."""
+    calls = []
+
+    class Breaks(SoftmaxCrossEntropy):
+        def mean(self):
+            calls.append(1)
+            if len(calls) == 30:
+                if how == "an error":
+                    raise RuntimeError
+                signal.raise_signal(signal.SIGINT)
+            return super().mean()
+
+    model = Model([Linear(4, 16), BatchNorm(16), Dropout(0.2), Linear(16, 3)],
+                  Breaks(), seed=3)  # fmt: skip
+    optimizer, used, fresh = (
+        Adam(0.01),
+        Batches(*samples, 32, seed=5),
+        Batches(*samples, 32, seed=5),
+    )
+    train(model, None, 1, samples, optimizer=optimizer, verbose=False)
+    before = everything(model, optimizer)
+    with pytest.raises(RuntimeError if how == "an error" else KeyboardInterrupt):
+        find_learning_rate(model, used, optimizer=optimizer)
+    assert everything(model, optimizer) == before
+    assert order(used) == order(fresh)
 
 
 @pytest.mark.parametrize(

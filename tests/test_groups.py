@@ -163,6 +163,9 @@ def test_nonsense_is_refused(rng):
     optimizer.rates = {"1": -1}
     with pytest.raises(ValueError, match=r"'1' must be 0 or more, got -1"):
         optimizer.bind(net)
+    optimizer.rates = {"1": np.inf}
+    with pytest.raises(ValueError, match=r"'1' must be 0 or more, got inf"):
+        optimizer.bind(net)
     optimizer.rates = {}
     optimizer.bind(net)
     with pytest.raises(ValueError, match=r"a net of \d+ parameters, and got one of 3"):
@@ -212,3 +215,18 @@ def test_half_precision_decays_the_same_parameters(rng):
         for net in nets:
             make().bind(net).step(net.parameters, np.zeros_like(net.gradients))
         np.testing.assert_allclose(nets[1].parameters, nets[0].parameters, rtol=2e-3, atol=1e-4)
+
+
+@every
+def test_a_layer_frozen_in_the_middle_of_a_training(make, rng):
+    """By a callback, after any step: it stands still from the next one on, until it may learn."""
+    net, (x, y), seen = deep(), samples(rng), {}
+
+    def freeze(run):
+        seen[run.step] = net.layers[1].weights.copy()
+        net.layers[1].frozen = 2 <= run.step < 5
+
+    train(net, None, 1, Batches(x, y, 5), optimizer=make(), callbacks=[Hook(on_step_end=freeze)],
+          verbose=False)  # fmt: skip
+    stood = [bool((seen[step] == seen[step + 1]).all()) for step in range(1, 8)]
+    assert stood == [False, True, True, True, False, False, False]

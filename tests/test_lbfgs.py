@@ -1,5 +1,7 @@
 """L-BFGS: the least loss on small data."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -109,3 +111,37 @@ def test_nonsense_is_refused(rng):
         LBFGS().minimize(net, x, y)
     with pytest.raises(TypeError, match=r"LBFGS.*minimize\(model, x, y\)"):
         train(net, None, 1, (x, y), optimizer=LBFGS(), verbose=False)
+
+
+def test_nothing_to_move(rng):
+    x, y = clouds(rng)
+    frozen = Model([Linear(4, 3)], SoftmaxCrossEntropy())
+    frozen.layers[0].frozen = True
+    for net in (frozen, Model([ReLU()], MeanSquaredError())):
+        with pytest.raises(ValueError, match="nothing to move"):
+            LBFGS().minimize(net, x, y if net is frozen else x)
+
+
+def test_an_interruption_leaves_the_best_so_far(rng):
+    x, y = clouds(rng)
+    calls = []
+
+    class Interrupted(SoftmaxCrossEntropy):
+        def mean(self):
+            calls.append(super().mean())
+            if len(calls) == 20:
+                raise KeyboardInterrupt
+            return calls[-1]
+
+    net = Model([Linear(4, 6), Tanh(), Linear(6, 3)], Interrupted(), dtype=np.float64)
+    with pytest.raises(KeyboardInterrupt):
+        LBFGS().minimize(net, x, y)
+    assert net.loss(x, y).mean() == pytest.approx(min(calls[:19]), rel=1e-12)
+
+
+def test_without_scipy(rng, monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.optimize", None)
+    x, y = clouds(rng)
+    net = Model([Linear(4, 3)], SoftmaxCrossEntropy())
+    with pytest.raises(ImportError, match="LBFGS needs SciPy: pip install scipy"):
+        LBFGS().minimize(net, x, y)

@@ -185,6 +185,7 @@ def test_learning_rates_that_make_no_sense(kind, value):
         (lambda: SGD(0.1, 0.9, dampening=math.nan), "dampening"),
         (lambda: SGD(0.1, weight_decay=-1), "weight_decay"),
         (lambda: SGD(0.1, weight_decay=math.nan), "weight_decay"),
+        (lambda: SGD(0.1, weight_decay=math.inf), "weight_decay"),
         (lambda: Adam(betas=(0.9, 1.0)), "betas"),
         (lambda: Adam(betas=(-0.1, 0.9)), "betas"),
         (lambda: Adam(betas=(0.9,)), "betas"),
@@ -259,6 +260,45 @@ def test_decoupled_decay_of_sgd_is_its_formula(rng):
         v = (1 - 0.1 * 0.2) * v - 0.1 * m
         optimizer.step(w, g)
     np.testing.assert_allclose(w, v, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [SGD, RMSprop])
+def test_a_momentum_that_comes_too_late(kind):
+    optimizer = kind(0.1)
+    with pytest.raises(ValueError, match=rf"built without a momentum.*{kind.__name__}\(mom"):
+        optimizer.momentum = 0.9
+    optimizer.step(np.ones(2), np.ones(2))
+    assert optimizer.momentum == 0
+
+
+@every
+@pytest.mark.parametrize("momentum", [-0.1, 1.0, math.nan])
+def test_no_momentum_of_one(make, momentum):
+    optimizer = make()
+    if optimizer.momentum:
+        with pytest.raises(ValueError, match=r"momentum must be from 0 to below 1"):
+            optimizer.momentum = momentum
+
+
+@every
+def test_a_million_million_steps(make, rng):
+    optimizer, w = make(), np.ones(3)
+    optimizer.step(w, np.ones(3))
+    optimizer.steps = 10**12
+    before = w.copy()
+    optimizer.step(w, np.ones(3))
+    assert np.isfinite(w).all()
+    assert (w < before).all()
+
+
+@pytest.mark.parametrize("betas", [(0, 0), (0, 0.999), (0.9, 0), (0.9, 0.6), (1 - 1e-9, 1 - 1e-9)])
+@pytest.mark.parametrize("kind", [Adam, AdamW, NAdam, RAdam, Lion])
+def test_betas_at_their_edges(kind, betas):
+    optimizer, w = kind(0.01, betas), np.ones(3)
+    for _ in range(30):
+        optimizer.step(w, np.ones(3))
+    assert np.isfinite(w).all()
+    assert (w < 1).all()
 
 
 @pytest.mark.parametrize("kind", [SGD, RMSprop, Adam, NAdam, RAdam, Lion])

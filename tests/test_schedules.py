@@ -182,6 +182,7 @@ def test_plateau_and_an_accuracy_that_is_not_there():
         (lambda: Warmup(0), "steps must be a whole number"),
         (lambda: Warmup(5, start=0), "start must be greater than 0"),
         (lambda: Warmup(5, StepDecay(3)), "Write per_epoch=False there"),
+        (lambda: Plateau(threshold=1), "threshold must be from 0 to below 1"),
         (lambda: OneCycle(0.5), r"below 0\.5, since it falls for as long, got 0\.5"),
         (lambda: OneCycle(1, three_phases=False), "below 1, got 1"),
         (lambda: OneCycle(shape="round"), "got 'round'"),
@@ -255,9 +256,53 @@ def test_a_function_will_do(data):
     np.testing.assert_allclose(watch.rates, 0.5 * (1 - np.arange(12) / 12))
 
 
-def test_a_factor_of_zero_is_refused(data):
-    with pytest.raises(ValueError, match=r"SGD: the learning rate must be greater than 0"):
-        trained(lambda step, total: 0.0, SGD(0.1), data)
+def test_a_schedule_may_end_at_zero(data):
+    """A line down to 0, and a power of a factor that is too small for a float."""
+    watch, _ = trained(lambda step, total: 1 - step / (total - 1), SGD(0.1), data)
+    assert watch.rates[-1] == 0
+    watch, _ = trained(ExponentialDecay(1e-200), SGD(0.1, 0.9), data)
+    assert watch.rates[-1] == 0
+
+
+@pytest.mark.parametrize("factor", [-0.5, math.nan, math.inf, None, "1"])
+def test_what_is_no_factor_is_refused(factor, data):
+    def half(step, total):
+        return factor
+
+    with pytest.raises(ValueError, match=r"schedule .*half.* gave .* for step 0 of 12; it must"):
+        trained(half, SGD(0.1), data)
+
+
+def test_a_plateau_forgets_the_training_before(data):
+    schedule = Plateau(0.5, patience=0, monitor="loss", threshold=0.99)
+    first, second = (trained(schedule, SGD(0.1), data, 4)[0].rates for _ in range(2))
+    assert first == second
+    assert min(first) == pytest.approx(0.025)
+
+
+def test_a_plateau_after_a_warm_up(data):
+    schedule = Warmup(4, Plateau(0.5, patience=0, monitor="loss", threshold=0.99), start=0.5)
+    watch, _ = trained(schedule, SGD(0.1), data, 4)
+    np.testing.assert_allclose(watch.rates[4:], np.repeat([0.1, 0.05, 0.025], 4))
+    other = Warmup(4, Plateau(0.5, patience=0, monitor="loss", threshold=0.99), start=0.5)
+    other.set_state(schedule.get_state())
+    assert other(5, None) == schedule(5, None) == 0.125
+    other.reset()
+    assert other(5, None) == 1
+    assert Warmup(2).get_state() == {}
+
+
+@pytest.mark.parametrize(
+    "change", [{"scale": 0.0}, {"scale": "1"}, {"best": "low"}, {"cooling": None}]
+)
+def test_a_state_of_a_plateau_that_does_not_fit(change):
+    schedule = Plateau()
+    schedule.observe({"validation_loss": 1.0})
+    before = schedule.get_state()
+    for damaged in ({**before, **change}, {}, None):
+        with pytest.raises(ValueError, match="it is damaged"):
+            schedule.set_state(damaged)
+    assert schedule.get_state() == before
 
 
 def test_plateau_sees_each_epoch(data):

@@ -152,3 +152,33 @@ def test_what_is_no_optimizer_and_no_schedule():
         train(net(), 0.1, 1, data, schedule="cosine")
     with pytest.raises(TypeError, match="optimizer must be an Optimizer"):
         train(net(), None, 1, data, optimizer="adam")
+
+
+def test_half_precision_is_shortened_by_a_small_factor():
+    """1e-2 over the norm of these is 0 in float16; the values are not."""
+    g = np.full(100_000, 60_000, np.float16)
+    clip_norm(g, 1e-2)
+    np.testing.assert_allclose(g, 1e-2 / np.sqrt(100_000), rtol=1e-2)
+
+
+@pytest.mark.parametrize("most", [0, -1, np.nan, np.inf])
+@pytest.mark.parametrize("clip", [clip_norm, clip_value])
+def test_a_bound_below_zero_would_turn_gradients_round(clip, most):
+    g = np.ones(3)
+    with pytest.raises(ValueError, match=f"{clip.__name__} must be greater than 0, got {most}"):
+        clip(g, most)
+    np.testing.assert_array_equal(g, 1)
+
+
+def test_a_matrix_of_gradients_is_clipped_as_a_whole():
+    g = np.full((2, 2), 3.0)
+    assert clip_norm(g, 3.0) == 6
+    np.testing.assert_allclose(g, 1.5)
+
+
+def test_a_learning_rate_of_zero_and_text():
+    data = (np.ones((2, 4)), np.array([0, 1]))
+    for lr in (0, 0.0, "0.1", -1, np.nan):
+        for optimizer in (None, Adam(0.1)):
+            with pytest.raises(ValueError, match="must be greater than 0"):
+                train(net(), lr, 1, data, optimizer=optimizer, verbose=False)

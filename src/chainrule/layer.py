@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections import ChainMap
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from chainrule.description import code
 
-__all__ = ["Array", "Function", "Layer", "state_type"]
+__all__ = ["Array", "Function", "Layer", "attributes_to_copy", "state_type"]
 
 Array = NDArray[Any]
 
@@ -26,6 +26,15 @@ Array = NDArray[Any]
 def state_type(dtype: DTypeLike) -> np.dtype[Any]:
     """Return the float type of state: averages of half precision stall, variances overflow."""
     return np.result_type(dtype, np.float32)
+
+
+def attributes_to_copy(thing: object, dropped: Collection[str] = ()) -> dict[str, Any]:
+    """Return what a copy of an object has: not what watches the methods of this one."""
+    return {
+        name: value
+        for name, value in vars(thing).items()
+        if name not in dropped and not getattr(type(value), "stands_in", False)
+    }
 
 
 class _Kept:
@@ -221,7 +230,7 @@ class Function:
     def __getstate__(self) -> dict[str, Any]:
         # A copy starts with its own buffers, and without a forward to go back from.
         dropped = {*self._kept_names, "_buffers", "_lent"}
-        return {name: value for name, value in self.__dict__.items() if name not in dropped}
+        return attributes_to_copy(self, dropped)
 
 
 class Layer(Function):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from chainrule.description import describe
-from chainrule.layer import Array, Function, Layer, state_type
+from chainrule.layer import Array, Function, Layer, attributes_to_copy, state_type
 from chainrule.layers.container import Sequential
 from chainrule.losses import Loss
 from chainrule.state import State, generator_state, set_generator_state
@@ -447,7 +447,7 @@ class Model:
     def __getstate__(self) -> dict[str, Any]:
         # The views into the flat vectors would be copied one by one: a copy lays out its own.
         dropped = ("_parameters", "_gradients", "_parts")
-        return {name: value for name, value in self.__dict__.items() if name not in dropped}
+        return attributes_to_copy(self, dropped)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

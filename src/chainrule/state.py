@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-__all__ = ["State", "Stateful", "generator_state", "set_generator_state"]
+__all__ = ["State", "Stateful", "check_state", "generator_state", "set_generator_state"]
 
 State = dict[str, Any]
 
@@ -29,6 +29,39 @@ class Stateful(Protocol):
     def set_state(self, state: State) -> None:
         """Go on from a state that ``get_state`` returned."""
         ...
+
+
+def check_state(state: Any, like: Any, name: str) -> None:
+    """Refuse a state that lacks something of another, or has text where that has a number.
+
+    It may come from a file: what does not fit would fail much later, in the middle of a step.
+
+    Raises
+    ------
+    ValueError
+        If it does not fit; the message says what, by its path beginning with ``name``.
+
+    Examples
+    --------
+    >>> check_state({"steps": "3"}, {"steps": 0}, "optimizer")
+    Traceback (most recent call last):
+    ValueError: it is damaged: optimizer/steps is '3', and must be such as 0.
+    """
+    kinds: tuple[type, ...] = (type(like),)
+    if isinstance(like, dict) and isinstance(state, dict):
+        for key in like:
+            if key not in state:
+                raise ValueError(f"it is damaged: it does not say {name}/{key}.")
+            check_state(state[key], like[key], f"{name}/{key}")
+        return
+    if isinstance(like, (int, float)) and not isinstance(like, bool):
+        kinds = (int, float)
+    elif not isinstance(like, (bool, str, dict)):
+        return
+    if not isinstance(state, kinds) or (isinstance(state, bool) and bool not in kinds):
+        raise ValueError(
+            f"it is damaged: {name} is {state!r:.40}, and must be such as {like!r:.40}."
+        )
 
 
 def generator_state(rng: np.random.Generator) -> State:

@@ -101,8 +101,14 @@ def test_reset_is_as_built(case):
         ({"size": 7}, "a net of 7 parameters"),
         ({"averages": {}}, "that of a net"),
         ({"averages": {"mean": np.zeros(3), "mean_square": np.zeros(3)}}, "that of a net"),
-        ({"learning_rate": -1.0}, "learning rate must be greater than 0"),
+        ({"learning_rate": -1.0}, "a learning rate of -1.0"),
         ({"steps": -1}, "that of a net"),
+        ({"steps": "3"}, "damaged: Adam/steps"),
+        ({"momentum": 1.0}, "a momentum of 1.0"),
+        ({"momentum": None}, "damaged: Adam/momentum"),
+        ({"averages": None}, "damaged: Adam/averages"),
+        ({"averages": dict.fromkeys(("mean", "mean_square"), np.zeros(26, int))}, "that of a net"),
+        ({"averages": dict.fromkeys(("mean", "mean_square"), [0.0] * 26)}, "that of a net"),
     ],
 )
 def test_a_state_that_does_not_fit(change, message):
@@ -115,3 +121,56 @@ def test_a_state_that_does_not_fit(change, message):
     after = optimizer.get_state()
     assert after["steps"] == before["steps"]
     np.testing.assert_array_equal(after["averages"]["mean"], before["averages"]["mean"])
+
+
+@pytest.mark.parametrize("case", OPTIMIZERS, ids=lambda case: case.name)
+def test_a_state_in_a_loop_of_ones_own(case, rng):
+    """Without a model that it is bound to."""
+    first, w = case.make(), np.ones(5)
+    gradients = rng.standard_normal((6, 5))
+    for gradient in gradients[:3]:
+        first.step(w, gradient)
+    second, v = case.make(), w.copy()
+    second.set_state(first.get_state())
+    for gradient in gradients[3:]:
+        first.step(w, gradient)
+        second.step(v, gradient)
+    np.testing.assert_array_equal(v, w)
+
+
+def test_a_state_that_lacks_everything():
+    for state in ({}, None, 5, {"class": "Adam"}):
+        with pytest.raises(ValueError, match=r"it is damaged: .*Adam"):
+            Adam(0.01).set_state(state)
+
+
+def test_a_net_without_parameters_goes_on():
+    model, optimizer = Model([ReLU()], MeanSquaredError()), Adam(0.01)
+    x = np.ones((8, 3))
+    train(model, None, 1, (x, x), optimizer=optimizer, verbose=False)
+    other = Adam(0.01).bind(model)
+    other.set_state(optimizer.get_state())
+    assert other.steps == 1
+
+
+def test_an_optimizer_without_memory_takes_the_next_nets_float_type():
+    optimizer, ends = SGD(0.01), []
+    train(net("float32"), None, 1, data(), optimizer=optimizer, verbose=False)
+    for which in (optimizer, SGD(0.01)):
+        model = net("float64")
+        train(model, None, 1, data(), optimizer=which, verbose=False)
+        ends.append(model.parameters)
+    np.testing.assert_array_equal(*ends)
+
+
+def test_an_average_that_does_not_fit():
+    average, model = WeightAverage(0.9), net("float32")
+    train(model, 0.01, 1, data(), callbacks=[average], verbose=False)
+    before = average.get_state()
+    for state in ({}, {"parameters": np.zeros(3)}, {"parameters": np.zeros(26, int)},
+                  {"parameters": "none"}):  # fmt: skip
+        with pytest.raises(ValueError, match="WeightAverage"):
+            average.set_state(state)
+    average.set_state(before)
+    assert average.parameters is not before["parameters"], "a later step would change the state"
+    np.testing.assert_array_equal(average.parameters, before["parameters"])

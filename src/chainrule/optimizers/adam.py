@@ -42,6 +42,10 @@ class Betas(Optimizer):
 
     @momentum.setter
     def momentum(self, momentum: float) -> None:
+        if not 0 <= momentum < 1:
+            raise ValueError(
+                f"{type(self).__name__}: the momentum must be from 0 to below 1, got {momentum}."
+            )
         self.betas = (float(momentum), self.betas[1])
 
     def average(self, g: Array, state: dict[str, Array]) -> None:

@@ -4,11 +4,12 @@ import numpy as np
 
 from chainrule.layer import Array
 from chainrule.optimizers.base import Optimizer
+from chainrule.optimizers.sgd import Velocity
 
 __all__ = ["Adadelta", "Adagrad", "RMSprop"]
 
 
-class RMSprop(Optimizer):
+class RMSprop(Velocity):
     r"""RMSprop: the gradient over the root of the running average of its square.
 
     .. math::
@@ -59,15 +60,12 @@ class RMSprop(Optimizer):
         epsilon: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(learning_rate)
+        self.averages = ("mean_square", "mean") if centered else ("mean_square",)
+        super().__init__(learning_rate, momentum)
         self.rho = _share("RMSprop", "rho", rho)
-        self.momentum = _share("RMSprop", "momentum", momentum)
         self.centered = centered
         self.epsilon = _positive("RMSprop", "epsilon", epsilon)
         self.weight_decay = weight_decay
-        self.averages = (
-            "mean_square", *["mean"] * bool(centered), *["velocity"] * bool(momentum)
-        )  # fmt: skip
 
     def update(self, parameters: Array, gradients: Array, state: dict[str, Array]) -> None:
         """Move a block of the parameters in place."""

@@ -15,9 +15,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from chainrule.description import code
-from chainrule.layer import Array
+from chainrule.layer import Array, attributes_to_copy
 from chainrule.optimizers.groups import DecayRule, Group, Net, decay_matrices, groups_of, joined
-from chainrule.state import State
+from chainrule.state import State, check_state
 
 __all__ = ["Optimizer"]
 
@@ -77,6 +77,8 @@ class Optimizer:
     _rate = 1.0  # of the parameters that are being moved
 
     def __init__(self, learning_rate: float) -> None:
+        if learning_rate == 0:
+            raise ValueError(self._bad_rate(learning_rate))
         self.learning_rate = learning_rate
         self.rates: dict[str, float] = {}
         self.decays: DecayRule = decay_matrices
@@ -90,28 +92,27 @@ class Optimizer:
 
     @property
     def learning_rate(self) -> float:
-        """The size of a step: greater than 0, and finite; in ``update`` that of the block."""
+        """The size of a step, finite; in ``update`` that of the block. At 0 nothing moves."""
         return self._learning_rate * self._rate
 
     @learning_rate.setter
     def learning_rate(self, learning_rate: float) -> None:
-        if not 0 < learning_rate < math.inf:
-            raise ValueError(
-                f"{type(self).__name__}: the learning rate must be greater than 0, and finite, "
-                f"got {learning_rate}."
-            )
+        # A schedule may end at 0; to begin with it is a mistake.
+        if isinstance(learning_rate, str) or not 0 <= learning_rate < math.inf:
+            raise ValueError(self._bad_rate(learning_rate))
         self._learning_rate = float(learning_rate)
 
     @property
     def weight_decay(self) -> float:
-        """The pull of a parameter towards 0: 0 or more."""
+        """The pull of a parameter towards 0: 0 or more, and finite."""
         return self._weight_decay
 
     @weight_decay.setter
     def weight_decay(self, weight_decay: float) -> None:
-        if not weight_decay >= 0:
+        if not 0 <= weight_decay < math.inf:
             raise ValueError(
-                f"{type(self).__name__}: weight_decay must be 0 or more, got {weight_decay}."
+                f"{type(self).__name__}: weight_decay must be 0 or more, and finite, "
+                f"got {weight_decay}."
             )
         self._weight_decay = float(weight_decay)
 
@@ -200,21 +201,29 @@ class Optimizer:
         ValueError
             If it is the state of another optimiser, or of one for another net.
         """
+        check_state(state, {**self.get_state(), "averages": {}}, type(self).__name__)
         if state["class"] != type(self).__name__:
             raise ValueError(f"{self!r}: the state is that of {state['class']}.")
         averages, size = state["averages"], state["size"]
         known = self.groups[-1].stop if self.groups else size
-        names = set(self.averages) if state["steps"] else set()
-        sound = set(averages) == names and all(np.shape(v) == (size,) for v in averages.values())
+        names = set(self.averages) if size else set()
+        sound = set(averages) == names and all(_is_vector(v, size) for v in averages.values())
         if not sound or size not in (0, known) or state["steps"] < 0:
             raise ValueError(f"{self!r}: the state is that of a net of {size} parameters.")
-        self.learning_rate = state["learning_rate"]
+        if not 0 <= state["momentum"] < 1 or not 0 <= state["learning_rate"] < math.inf:
+            raise ValueError(
+                f"{self!r}: the state is damaged: a learning rate of {state['learning_rate']}, a "
+                f"momentum of {state['momentum']}."
+            )
+        self._learning_rate = float(state["learning_rate"])
         self.steps, self.size = state["steps"], size
         if self.momentum:
-            self.momentum = state["momentum"]
+            self.momentum = float(state["momentum"])
         for name in self.numbers:
             setattr(self, name, state["numbers"][name])
         self.state = {name: vector.copy() for name, vector in averages.items()}
+        if size and not self.groups:
+            self._group([Group(0, size)])
 
     def begin_step(self) -> None:
         """Prepare what all blocks of a step share; ``steps`` has counted it already."""
@@ -286,7 +295,13 @@ class Optimizer:
         # Whether a parameter decays does not part them here: fewer calls for a small net.
         moving = joined([Group(group.start, group.stop, group.rate) for group in groups])
         self._stretches = [stretch for stretch in moving if stretch.rate > 0]
-        self._rooms.pop("pulled", None)
+        self._rooms = {}  # perhaps of another float type
+
+    def _bad_rate(self, learning_rate: object) -> str:
+        return (
+            f"{type(self).__name__}: the learning rate must be greater than 0, and finite, got "
+            f"{learning_rate!r}."
+        )
 
     def _check_size(self, size: int) -> None:
         known = self.size or (self.groups[-1].stop if self.groups else size)
@@ -298,4 +313,8 @@ class Optimizer:
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy may serve another model.
-        return {**self.__dict__, "_rooms": {}, "_net": None}
+        return {**attributes_to_copy(self), "_rooms": {}, "_net": None}
+
+
+def _is_vector(values: object, size: int) -> bool:
+    return isinstance(values, np.ndarray) and values.shape == (size,) and values.dtype.kind == "f"

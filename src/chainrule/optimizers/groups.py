@@ -1,5 +1,6 @@
 """Which parameters move alike: stretches of the flat vector with one rate and one decay."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -83,7 +84,7 @@ def groups_of(net: Net, rates: Mapping[str, float], decays: DecayRule) -> list[G
                 f"rates: no parameter is called {part!r} or lies in a layer of that name; "
                 f"there are: {', '.join(names)}."
             )
-        if not rate >= 0:
+        if not 0 <= rate < math.inf:
             raise ValueError(f"rates: that of {part!r} must be 0 or more, got {rate}.")
     groups, start = [], 0
     for name, parameter in net.named_parameters():

@@ -132,12 +132,14 @@ class LBFGS:
     ) -> Minimum:
         """Move the model's parameters to where its mean loss on the data is least.
 
+        An error or Ctrl-C leaves them at the best point so far.
+
         Raises
         ------
         ImportError
             If SciPy is not installed.
         ValueError
-            If the loss is not the same twice, or not finite at the start.
+            If the loss is not the same twice, or not finite at the start, or no parameter may move.
         """
         try:
             from scipy.optimize import minimize
@@ -150,14 +152,23 @@ class LBFGS:
             decay[group.start : group.stop] = self.weight_decay * group.decays
             moving[group.start : group.stop] = group.rate > 0
         decay = decay[moving]
+        best: tuple[float, Array] = (math.inf, parameters[moving])
 
         def loss_at(w: Array) -> tuple[float, Array]:
             parameters[moving] = w
             model.loss(x, y, sample_weights)
             model.backward()
+            nonlocal best
             loss = model.cost.mean() + 0.5 * float(np.dot(decay * w, w))
+            if loss < best[0]:
+                best = (loss, parameters[moving])
             return loss, model.gradients[moving].astype(np.float64) + decay * w
 
+        if not moving.any():
+            raise ValueError(
+                "LBFGS: there is nothing to move: the net has no parameters, or all its layers are "
+                "frozen."
+            )
         start = parameters[moving].astype(np.float64)
         training = model.training
         model.training = True
@@ -179,6 +190,9 @@ class LBFGS:
                 )  # fmt: skip
                 loss_at(found.x)
                 loss = model.cost.mean()
+        except BaseException:  # as Ctrl-C, in the middle of a line search
+            parameters[moving] = best[1]
+            raise
         finally:
             model.training = training
         return Minimum(loss, int(found.nit), bool(found.success), str(found.message))

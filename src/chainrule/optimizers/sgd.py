@@ -5,10 +5,38 @@ import numpy as np
 from chainrule.layer import Array
 from chainrule.optimizers.base import Optimizer
 
-__all__ = ["SGD"]
+__all__ = ["SGD", "Velocity"]
 
 
-class SGD(Optimizer):
+class Velocity(Optimizer):
+    """An optimiser that remembers a velocity if it is built with a momentum."""
+
+    def __init__(self, learning_rate: float, momentum: float) -> None:
+        super().__init__(learning_rate)
+        if momentum:
+            self.averages = (*self.averages, "velocity")
+        self.momentum = momentum
+
+    @property
+    def momentum(self) -> float:
+        """How much of the velocity stays at a step, from 0 to below 1."""
+        return self._momentum
+
+    @momentum.setter
+    def momentum(self, momentum: float) -> None:
+        name = type(self).__name__
+        if not 0 <= momentum < 1:
+            raise ValueError(f"{name}: the momentum must be from 0 to below 1, got {momentum}.")
+        if momentum and "velocity" not in self.averages:
+            raise ValueError(
+                f"{name}: it was built without a momentum, and remembers no velocity. Build it "
+                f"with one: {name}(momentum={momentum})."
+            )
+        # A Python number: with one of NumPy's, float32 vectors would be reckoned in float64.
+        self._momentum = float(momentum)
+
+
+class SGD(Velocity):
     r"""Stochastic gradient descent, with momentum if wanted.
 
     .. math::
@@ -58,30 +86,25 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         decoupled: bool = False,
     ) -> None:
-        super().__init__(learning_rate)
-        if not 0 <= momentum < 1:
-            raise ValueError(f"SGD: the momentum must be from 0 to below 1, got {momentum}.")
+        super().__init__(learning_rate, momentum)
         if nesterov and (momentum == 0 or dampening != 0):
             raise ValueError("SGD: nesterov needs a momentum above 0 and a dampening of 0.")
         if not 0 <= dampening <= 1:
             raise ValueError(f"SGD: the dampening must be from 0 to 1, got {dampening}.")
-        # Python's numbers: with one of NumPy's, float32 vectors would be reckoned in float64.
-        self.momentum = float(momentum)
         self.nesterov = nesterov
         self.dampening = float(dampening)
         self.weight_decay = weight_decay
         self.decoupled = decoupled
-        self.averages = ("velocity",) if momentum else ()
 
     def update(self, parameters: Array, gradients: Array, state: dict[str, Array]) -> None:
         """Move a block of the parameters in place."""
-        move, scratch = gradients, state["scratch"]
-        if self.momentum:
+        move, scratch, momentum = gradients, state["scratch"], self._momentum
+        if momentum:
             velocity = state["velocity"]
             if self.steps == 1:
                 velocity[...] = move
             else:
-                velocity *= self.momentum
+                velocity *= momentum
                 velocity += move if self.dampening == 0 else (1 - self.dampening) * move
-            move = move + self.momentum * velocity if self.nesterov else velocity
+            move = move + momentum * velocity if self.nesterov else velocity
         parameters -= np.multiply(move, self.learning_rate, out=scratch)

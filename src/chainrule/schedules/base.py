@@ -39,6 +39,9 @@ class Schedule:
     def observe(self, figures: Mapping[str, float]) -> None:
         """Look at what an epoch gave: its row of the history."""
 
+    def reset(self) -> None:
+        """Forget what it saw: a training begins."""
+
     def get_state(self) -> State:
         """Return what it remembers from the epochs that it looked at; here: nothing."""
         return {}

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 from chainrule.schedules.base import Schedule, above_zero, between, count, share
+from chainrule.state import State
 
 __all__ = ["Constant", "Cosine", "ExponentialDecay", "Polynomial", "StepDecay", "Warmup"]
 
@@ -195,6 +196,8 @@ class Warmup(Schedule):
         self.steps = count("Warmup", "steps", steps)
         self.then = then
         self.start = above_zero("Warmup", "start", start)
+        if then is not None and not isinstance(then, Schedule):
+            raise TypeError(f"Warmup: then must be a Schedule, as Cosine(), got {then!r}.")
         if then is not None and then.per_epoch:
             raise ValueError(
                 f"Warmup: counts steps, and {then!r} counts epochs. Write per_epoch=False there."
@@ -216,6 +219,20 @@ class Warmup(Schedule):
         """Let the other schedule look."""
         if self.then is not None:
             self.then.observe(figures)
+
+    def reset(self) -> None:
+        """Let the other schedule forget."""
+        if self.then is not None:
+            self.then.reset()
+
+    def get_state(self) -> State:
+        """Return what the other schedule remembers."""
+        return {} if self.then is None else self.then.get_state()
+
+    def set_state(self, state: State) -> None:
+        """Let the other schedule go on from there."""
+        if self.then is not None:
+            self.then.set_state(state)
 
     def _rest(self, step: int, total: int | None) -> tuple[int, int | None]:
         return step - self.steps, None if total is None else max(1, total - self.steps)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from chainrule.figures import greater_is_better
 from chainrule.schedules.base import Schedule, above_zero, count, share
-from chainrule.state import State
+from chainrule.state import State, check_state
 
 __all__ = ["Plateau"]
 
@@ -13,8 +13,8 @@ __all__ = ["Plateau"]
 class Plateau(Schedule):
     """A fall by a factor whenever an epoch's figure has not improved for a while.
 
-    It remembers what it saw, so one serves one training; ``get_state`` and ``set_state`` let it go
-    on later.
+    It remembers what it saw, and forgets it when another training begins: one serves one training
+    at a time.
 
     Parameters
     ----------
@@ -51,8 +51,6 @@ class Plateau(Schedule):
     0.1
     """
 
-    per_epoch = True
-
     def __init__(
         self,
         factor: float = 0.1,
@@ -71,6 +69,10 @@ class Plateau(Schedule):
         self.threshold = share("Plateau", "threshold", threshold)
         self.cooldown = count("Plateau", "cooldown", cooldown, least=0)
         self.lowest = above_zero("Plateau", "lowest", lowest)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what it saw."""
         self.scale = 1.0
         self.best: float | None = None
         self.bad_epochs = 0
@@ -103,7 +105,17 @@ class Plateau(Schedule):
         return {name: getattr(self, name) for name in ("scale", "best", "bad_epochs", "cooling")}
 
     def set_state(self, state: State) -> None:
-        """Go on from there."""
+        """Go on from there.
+
+        Raises
+        ------
+        ValueError
+            If it does not fit.
+        """
+        check_state(state, {**self.get_state(), "best": None}, "Plateau")
+        best = state["best"]
+        if not 0 < state["scale"] <= 1 or not (best is None or type(best) in (int, float)):
+            raise ValueError(f"it is damaged: Plateau had the scale {state['scale']}, best {best}.")
         for name in ("scale", "best", "bad_epochs", "cooling"):
             setattr(self, name, state[name])
 

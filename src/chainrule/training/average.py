@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule.layer import Array
 from chainrule.model import Model
-from chainrule.state import State
+from chainrule.state import State, check_state
 from chainrule.training.callbacks import Callback
 
 if TYPE_CHECKING:
@@ -64,10 +64,12 @@ class WeightAverage(Callback):
         self.decay = decay
         self.keep = keep
         self.parameters: Array | None = None
+        self._size = 0
 
     def on_train_begin(self, run: Run) -> None:
         """Forget the average of an earlier training."""
         self.parameters = None
+        self._size = run.model.parameters.size
 
     def on_step_end(self, run: Run) -> None:
         """Take the step's weights into the average."""
@@ -83,8 +85,21 @@ class WeightAverage(Callback):
         return {"parameters": None if self.parameters is None else self.parameters.copy()}
 
     def set_state(self, state: State) -> None:
-        """Go on from there."""
-        self.parameters = state["parameters"]
+        """Go on from there.
+
+        Raises
+        ------
+        ValueError
+            If it is that of another net.
+        """
+        check_state(state, {"parameters": None}, "WeightAverage")
+        average = state["parameters"]
+        if average is not None:
+            size = self._size or np.size(average)
+            if np.shape(average) != (size,) or np.asarray(average).dtype.kind != "f":
+                raise ValueError("WeightAverage: the average is that of another net.")
+            average = np.array(average)
+        self.parameters = average
 
     def on_train_end(self, run: Run) -> None:
         """Give the average to the model, if asked."""

@@ -3,7 +3,6 @@
 import contextlib
 import math
 import os
-import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -100,6 +99,8 @@ class Checkpoint:
             )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            import tempfile  # with all that it brings: late
+
             with tempfile.TemporaryFile(dir=self.folder):
                 pass
         except OSError as error:

@@ -1,7 +1,5 @@
 """A state in one file: its arrays as safetensors, all else as JSON, and a hash of both."""
 
-import hashlib
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +28,8 @@ def write_state(path: str | os.PathLike[str], state: State) -> None:
         If the state holds something else than numbers, text, None, lists, dictionaries with text
         as keys, and arrays.
     """
+    import json
+
     arrays: dict[str, Array] = {}
     tree = _without_arrays(state, "", arrays)
     content = json.dumps(tree)
@@ -47,6 +47,8 @@ def read_state(path: str | os.PathLike[str]) -> State:
     ValueError
         If the file is damaged, truncated, no checkpoint, or of another version.
     """
+    import json
+
     path = Path(path)
     arrays, description = read_arrays(path)
     version = description.get("checkpoint")
@@ -70,6 +72,9 @@ def read_state(path: str | os.PathLike[str]) -> State:
 
 
 def _hash(content: str, arrays: dict[str, Array]) -> str:
+    import hashlib
+    import json
+
     whole = hashlib.sha256(content.encode("utf-8", "surrogatepass"))
     for name, array in sorted(arrays.items()):
         whole.update(json.dumps([name, array.dtype.str, array.shape]).encode())

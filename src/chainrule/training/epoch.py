@@ -112,7 +112,12 @@ class Loop:
         batches = self.feed.epoch(run.epoch)
         if run.stop:
             return
+        layers = [layer for outer in model.layers for layer in outer.walk()]
+        frozen = None
         for batch in batches:
+            before, frozen = frozen, [layer.frozen for layer in layers]
+            if frozen != before:  # a callback may freeze a layer, or let it learn again
+                optimizer.bind(model)
             run.sound = False
             run.step += 1
             self.pace.set(run)

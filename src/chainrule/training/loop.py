@@ -208,6 +208,10 @@ def _with_rate(optimizer: Optimizer | None, lr: float | None) -> Optimizer:
             "its own way: LBFGS().minimize(model, x, y)."
         )
     if lr is not None:
+        if lr == 0:
+            raise ValueError(
+                "train: lr must be greater than 0, got 0. None leaves the optimizer's."
+            )
         optimizer.learning_rate = lr
     return optimizer
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from chainrule.model import Model
-from chainrule.state import State, Stateful
+from chainrule.state import State, Stateful, check_state
 from chainrule.training.checkpoint import Checkpoint
 from chainrule.training.run import Run
 
@@ -55,7 +55,7 @@ class Snapshots:
         try:
             self._compare(state["settings"])
             for name in ("optimizer", "pace", "data", "run"):
-                _check_kinds(state[name], before[name], name)
+                check_state(state[name], before[name], name)
             self._set(state)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             self._set(before)
@@ -109,25 +109,6 @@ class Snapshots:
                         "resume=True."
                     )
             raise
-
-
-def _check_kinds(state: Any, like: Any, name: str) -> None:
-    """Refuse a state with text where a number is needed: it would fail later, in a step."""
-    kinds: tuple[type, ...] = (type(like),)
-    if isinstance(like, dict):
-        for key in like:
-            if not isinstance(state, dict) or key not in state:
-                raise ValueError(f"it is damaged: it does not say {name}/{key}.")
-            _check_kinds(state[key], like[key], f"{name}/{key}")
-        return
-    if isinstance(like, (int, float)) and not isinstance(like, bool):
-        kinds = (int, float)
-    elif not isinstance(like, (bool, str)):
-        return
-    if not isinstance(state, kinds) or (isinstance(state, bool) and bool not in kinds):
-        raise ValueError(
-            f"it is damaged: {name} is {state!r:.40}, and must be such as {like!r:.40}."
-        )
 
 
 def settings_of(model: Model, **others: Any) -> dict[str, Any]:

@@ -37,6 +37,8 @@ class StandIn:
     3.0
     """
 
+    stands_in = True  # copies of the thing leave it out
+
     def __init__(
         self, thing: Any, method: str, around: Callable[[Callable[..., Any]], Callable[..., Any]]
     ) -> None:
@@ -57,5 +59,5 @@ class StandIn:
             self.thing.__dict__[self.method] = self._before
 
     def __reduce__(self) -> Any:
-        # A callback may copy the model meanwhile: the copy gets a method of its own, not this.
+        # If a thing is copied in a way of its own, the copy gets its own method, not this.
         return getattr, (self.thing, self.method)

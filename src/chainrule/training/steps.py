@@ -9,8 +9,9 @@ import numpy as np
 from chainrule.layer import Array
 from chainrule.losses import Loss
 from chainrule.optimizers import Optimizer, clip_norm, clip_value
+from chainrule.optimizers.clipping import check_most
 from chainrule.schedules import Schedule
-from chainrule.state import State, Stateful
+from chainrule.state import State, Stateful, check_state
 
 if TYPE_CHECKING:
     from chainrule.training.loop import Run
@@ -44,6 +45,8 @@ class Pace:
         self.optimizer = optimizer
         self.learning_rate = optimizer.learning_rate
         self.momentum = optimizer.momentum
+        if isinstance(schedule, Schedule):
+            schedule.reset()
 
     def set(self, run: "Run") -> None:
         """Set them for the step that comes."""
@@ -55,7 +58,13 @@ class Pace:
             position, total = run.epoch - 1, run.epochs
         if total is not None:  # data may be longer than they said
             position = min(position, total - 1)
-        self.optimizer.learning_rate = self.learning_rate * schedule(position, total)
+        factor = schedule(position, total)
+        if not _is_factor(factor):
+            raise ValueError(
+                f"train: the schedule {schedule!r} gave {factor!r} for step {position} of {total}; "
+                "it must give what the learning rate is multiplied by: 0 or more, and finite."
+            )
+        self.optimizer.learning_rate = self.learning_rate * float(factor)
         if isinstance(schedule, Schedule) and self.momentum:
             momentum = schedule.momentum_at(position, total)
             if momentum is not None:
@@ -79,10 +88,22 @@ class Pace:
         }
 
     def set_state(self, state: State) -> None:
-        """Go on from there."""
-        self.learning_rate, self.momentum = state["learning_rate"], state["momentum"]
+        """Go on from there.
+
+        Raises
+        ------
+        ValueError
+            If it does not fit.
+        """
+        check_state(state, {**self.get_state(), "schedule": {}}, "pace")
+        learning_rate, momentum = state["learning_rate"], state["momentum"]
+        if not 0 < learning_rate < math.inf or not 0 <= momentum < 1:
+            raise ValueError(
+                f"it is damaged: a learning rate of {learning_rate}, a momentum of {momentum}."
+            )
         if isinstance(self.schedule, Stateful):
             self.schedule.set_state(state["schedule"])
+        self.learning_rate, self.momentum = float(learning_rate), float(momentum)
 
     def give_back(self) -> None:
         """Set both as they were: the next training begins with them."""
@@ -90,6 +111,11 @@ class Pace:
             self.optimizer.learning_rate = self.learning_rate
             if self.momentum:
                 self.optimizer.momentum = self.momentum
+
+
+def _is_factor(value: object) -> bool:
+    numbers = (int, float, np.integer, np.floating)
+    return isinstance(value, numbers) and 0 <= float(value) < math.inf
 
 
 class Clip:
@@ -103,8 +129,8 @@ class Clip:
 
     def __init__(self, norm: float | None, value: float | None) -> None:
         for name, most in {"clip_norm": norm, "clip_value": value}.items():
-            if most is not None and not 0 < most < math.inf:
-                raise ValueError(f"train: {name} must be greater than 0, got {most}.")
+            if most is not None:
+                check_most(f"train: {name}", most)
         self.norm = norm
         self.value = value
 
@@ -143,7 +169,7 @@ class MeanGradient:
             self._mean[...] = gradients
         else:
             self._mean *= 1 - share
-            self._mean += share * gradients
+            self._mean += share * gradients.astype(self._mean.dtype, copy=False)
 
     def take(self, gradients: Array) -> None:
         """Write the mean into ``gradients``, and begin anew."""
