@@ -350,11 +350,12 @@ class Model:
         write_arrays(path, dict([*self.named_parameters(), *self.named_state()]), description)
 
     def get_state(self) -> State:
-        """Return what training changes: parameters, running statistics, and the generator."""
+        """Return what training changes: parameters, statistics, generator, and what is frozen."""
         return {
             "parameters": self._parameters.copy(),
             "state": {name: array.copy() for name, array in self.named_state()},
             "generator": generator_state(self.rng),
+            "frozen": [layer.frozen for layer in self._net.walk()],
         }
 
     def set_state(self, state: State) -> None:
@@ -369,7 +370,12 @@ class Model:
         found = {name: np.shape(array) for name, array in state["state"].items()}
         if found != {name: array.shape for name, array in own.items()}:
             raise ValueError("Model: the running statistics are those of another net.")
+        layers = list(self._net.walk())
+        if len(state["frozen"]) != len(layers):
+            raise ValueError("Model: it says of another number of layers whether they are frozen.")
         self.parameters = state["parameters"]
+        for layer, frozen in zip(layers, state["frozen"], strict=True):
+            layer.frozen = bool(frozen)
         for name, array in own.items():
             array[...] = state["state"][name]
         set_generator_state(self.rng, state["generator"])

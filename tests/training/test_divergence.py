@@ -102,7 +102,7 @@ def test_a_step_that_was_too_long(x, y):
     """Finite gradients, and a rate that carries the parameters beyond the type."""
     model = regression()
     message = message_of(model, 1e39, 5, [(x, y)])
-    assert "at step 2 (epoch 2)" in message
+    assert "after step 1 (epoch 1)" in message
     assert "gradients were finite, up to" in message
     assert "and it was too long" in message
     assert "a lower learning rate, as 1e+38 (it is 1e+39)" in message

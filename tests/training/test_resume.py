@@ -16,6 +16,7 @@ from chainrule import (
     Batches,
     Callback,
     Checkpoint,
+    Hook,
     Linear,
     MeanSquaredError,
     Model,
@@ -362,3 +363,35 @@ def test_a_signal_ends_after_the_step_with_a_checkpoint(whole, tmp_path, number,
     if number == signal.SIGINT:
         assert f"The training is saved up to step {last} in" in errors
     same(run_to_the_end(tmp_path), whole)
+
+
+def test_what_a_callback_froze_stays_frozen(tmp_path):
+    def go(folder, stop_at=0, resume=False):
+        def turn(run):
+            if run.step == 3:
+                run.model.layers[0].frozen = True
+            if run.step == stop_at:
+                raise RuntimeError
+
+        x = np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32)
+        net = Model([Linear(3, 4), Linear(4, 2)], MeanSquaredError())
+        train(net, 0.1, 3, Batches(x, x[:, :2], 8), checkpoint=folder, resume=resume,
+              callbacks=[Hook(on_step_end=turn)], verbose=False)  # fmt: skip
+        return net
+
+    whole = go(tmp_path / "a")
+    with pytest.raises(RuntimeError):
+        go(tmp_path / "b", stop_at=7)
+    resumed = go(tmp_path / "b", resume=True)
+    np.testing.assert_array_equal(resumed.parameters, whole.parameters)
+    assert resumed.layers[0].frozen
+
+
+def test_gradients_that_spoil_the_last_step(tmp_path):
+    class Spoiled(Linear):
+        def backward_parameters(self, grad):
+            super().backward_parameters(grad)
+            self.grad_b = np.full(2, np.nan)
+
+    with pytest.raises(FloatingPointError, match=r"after step 1 \(epoch 1\).*0.biases.*2 NaN"):
+        simple(tmp_path, layer=Spoiled(3, 2), epochs=1)

@@ -5,7 +5,7 @@ import copy
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from chainrule.state import State
 from chainrule.training.anomalies import AnomalyError, Watch, statistics
 from chainrule.training.run import Run
 
-__all__ = ["Divergence", "explain"]
+__all__ = ["Divergence", "explain", "explain_parameters"]
 
 MOST = sys.float_info.max  # of all that is finite
 LARGE = 1e3  # inputs from which on it is worth a word
@@ -115,6 +115,13 @@ def explain(model: Model, x: Any, y: Any, weights: Sequence[Any], run: Run) -> s
     return f"{at}. {why or 'Look for NaN in the data. ' + _advice(model, x, run)}".rstrip()
 
 
+def explain_parameters(model: Model, run: Run) -> str:
+    """Return in words which parameters the last step of an epoch has spoiled, and what to try."""
+    after = replace(run, step=run.step + 1)  # the advice is that of one who comes after it
+    why = _of_parameters(model, after, f"this step (step {run.step})")
+    return f"train: the parameters are spoiled after step {run.step} (epoch {run.epoch}). {why}"
+
+
 def _of_growth(loss: float, first: float, model: Model, x: Any, run: Run) -> str:
     largest = _largest_parameter(model)
     return (
@@ -149,7 +156,7 @@ def _sample(bad: Array) -> int:
     return int(np.unravel_index(int(bad.argmax()), bad.shape)[0])
 
 
-def _of_parameters(model: Model, run: Run) -> str:
+def _of_parameters(model: Model, run: Run, culprit: str = "") -> str:
     """Say which parameters are no numbers any more, and what the last step has to do with it."""
     arrays = dict(model.named_parameters())
     found = [name for name, array in arrays.items() if not np.isfinite(array).all()]
@@ -160,9 +167,10 @@ def _of_parameters(model: Model, run: Run) -> str:
         f"Of the {len(arrays)} arrays of parameters {len(found)} are not finite: {first} of "
         f"{_layer_of(model, first)!r} has {statistics(arrays[first])}"
     )
-    if run.step <= 1 or not model.gradients.any():
+    if not culprit and (run.step <= 1 or not model.gradients.any()):
         return f"{text}. They were so before this training: load or build the model anew."
-    text += f". It came with the step before this one (step {run.step - 1}): "
+    culprit = culprit or f"the step before this one (step {run.step - 1})"
+    text += f". It came with {culprit}: "
     for path, layer in reversed(_layers(model).items()):  # as the gradient comes
         for name in layer.parameter_shapes():
             gradient = getattr(layer, layer.parameters[name])

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from chainrule.model import Model
-from chainrule.training.divergence import Divergence
+from chainrule.training.divergence import Divergence, explain_parameters
 from chainrule.training.evaluation import evaluate
 from chainrule.training.feed import Feed
 from chainrule.training.hooks import Hooks, call
@@ -94,6 +96,9 @@ class Loop:
         if run.phase == STEPS:
             hooks.finish()
             self.steps()
+            if not np.isfinite(run.model.parameters).all():  # the last step's gradients were not
+                run.sound = False
+                raise FloatingPointError(explain_parameters(run.model, run))
             run.phase = JUDGING
             self.feed.end_epoch()
         row = {"epoch": run.epoch, "loss": run.running_loss}
@@ -112,12 +117,14 @@ class Loop:
         batches = self.feed.epoch(run.epoch)
         if run.stop:
             return
+        saving = self.snapshots.checkpoint is not None
         layers = [layer for outer in model.layers for layer in outer.walk()]
         frozen = None
         for batch in batches:
-            before, frozen = frozen, [layer.frozen for layer in layers]
-            if frozen != before:  # a callback may freeze a layer, or let it learn again
-                optimizer.bind(model)
+            if self.hooks.all:  # a callback may have frozen a layer, or let it learn again
+                before, frozen = frozen, [layer.frozen for layer in layers]
+                if frozen != before:
+                    optimizer.bind(model)
             run.sound = False
             run.step += 1
             self.pace.set(run)
@@ -144,7 +151,8 @@ class Loop:
             self.hooks.tell("on_step_end")
             if self.interrupts.pending:
                 self.interrupts.check()
-            self.save(between=True)
+            if saving:
+                self.save(between=True)
             if run.stop:
                 break
         if run.count == 0:

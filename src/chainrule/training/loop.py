@@ -173,7 +173,7 @@ def train(
     hooks = Hooks(run, callbacks, more)
     settings = settings_of(
         model, optimizer=optimizer, schedule=schedule, clip_norm=clip_norm, clip_value=clip_value,
-        accumulate=accumulate, shuffle=shuffle,
+        accumulate=accumulate, shuffle=shuffle, rates=repr(optimizer.rates),
     )  # fmt: skip
     if schedule is not None:  # it depends on how many there will be
         settings["number of epochs"] = run.epochs
