@@ -46,7 +46,9 @@ def make_folder(out: Path | None, name: str) -> Path:
     if out is not None and out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file. Name a folder.")
     if out is not None and any((out / made).exists() for made in MADE):
-        raise UsageError(f"--out {out} holds a run already. Name another folder, or remove it.")
+        raise UsageError(
+            f"--out {out} holds a run already. Go on with it: --resume; or name another folder."
+        )
     try:
         if out is None:
             return _numbered(re.sub(r"[^\w.-]+", "-", name) or "run")
