@@ -306,7 +306,7 @@ def test_a_file_in_place_of_the_folder(tmp_path):
 # -- a real process ------------------------------------------------------------------------------
 
 
-def start(folder, epochs=3):
+def start(folder, epochs=30):
     command = [sys.executable, str(PROGRAM), str(folder), str(epochs)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
