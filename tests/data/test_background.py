@@ -21,12 +21,17 @@ from chainrule import (
     train,
 )
 from chainrule.data import Augment, Augmented
+from chainrule.data.background import made_ahead
 
 SETTINGS = {"shift": 1, "rotate": 10, "mix_up": 0.3, "classes": 10, "seed": 4}
 
 
-def threads():
-    return [t.name for t in threading.enumerate() if t.name.startswith("chainrule")]
+def threads(wait=60):
+    """Return the names of the threads that have not ended after these seconds."""
+    ours = [t for t in threading.enumerate() if t.name.startswith("chainrule")]
+    for thread in ours:
+        thread.join(wait)
+    return [t.name for t in ours if t.is_alive()]
 
 
 @pytest.fixture(autouse=True)
@@ -148,10 +153,28 @@ def test_letting_go_of_an_iterator_ends_its_thread():
     iterators = [iter(digits()) for _ in range(3)]
     for iterator in iterators:
         next(iterator)
-    assert len(threads()) == 3
+    assert len(threads(wait=0)) == 3
     del iterator, iterators
     gc.collect()
     assert threads() == []
+
+
+def test_the_garbage_collector_does_not_wait_for_a_thread():
+    may_go_on = threading.Event()
+
+    def items():
+        yield "first"
+        may_go_on.wait(60)
+        yield "second"
+
+    iterator = made_ahead(items(), ahead=1)
+    assert next(iterator) == "first"
+    cycle = [iterator]
+    cycle.append(cycle)
+    del iterator, cycle
+    gc.collect()
+    assert threads(wait=0) != []  # it is still in the midst of the second
+    may_go_on.set()
 
 
 def test_a_program_can_end_with_an_iteration_open():

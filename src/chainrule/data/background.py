@@ -133,10 +133,16 @@ def made_ahead(items: Iterable[T], ahead: int) -> Iterator[T]:
 
     source, end = iter(items), object()
     thread = ThreadPoolExecutor(1, "chainrule-ahead")
+    wait = True
     try:
         waiting = deque(thread.submit(next, source, end) for _ in range(ahead))
         while (item := waiting.popleft().result()) is not end:
             waiting.append(thread.submit(next, source, end))
             yield item  # type: ignore[misc]  # no end
-    finally:  # after the last item, an error, or when the consumer leaves
-        thread.shutdown(cancel_futures=True)
+    except GeneratorExit:
+        # The consumer has left. That may come from the garbage collector, in any thread and under
+        # any lock, where to wait for a thread can be to wait for ever.
+        wait = False
+        raise
+    finally:
+        thread.shutdown(wait, cancel_futures=True)
