@@ -1,0 +1,1 @@
+"""To and from other libraries; the public doors are chainrule.sklearn, .onnx, .pytorch, .keras."""
