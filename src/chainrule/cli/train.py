@@ -30,7 +30,7 @@ from chainrule.training import (
     train,
 )
 
-__all__ = ["built", "train_command"]
+__all__ = ["built", "data_hash", "train_command"]
 
 
 class _Save(KeepBest):
@@ -84,8 +84,8 @@ def train_command(given: Settings, *, config: Path | None, resume: bool, out: Pa
     data = load_data(str(settings.data), settings.target, settings.task, settings.image_size)
     if not len(data.x) or not len(data.x_test):
         raise ValueError(f"{settings.data}: there is no sample in the data.")
-    data_hash = _hash(data)
-    if expected not in (None, data_hash):
+    its_hash = data_hash(data)
+    if expected not in (None, its_hash):
         print("The data are not those of the run that is repeated: the result will differ.")
     model = built(settings, data.preparation)
     if folder is None:
@@ -94,15 +94,15 @@ def train_command(given: Settings, *, config: Path | None, resume: bool, out: Pa
     save = _Save(folder, "validation_loss" if data.preparation.regression else
                  "validation_accuracy")  # fmt: skip
     with _failure_says_what_is_left(save, numbered=numbered):
-        return _train_into(folder, model, settings, data, data_hash, save, resume=resume)
+        return _train_into(folder, model, settings, data, its_hash, save, resume=resume)
 
 
 def _train_into(
-    folder: Path, model: Model, settings: Settings, data: DataSet, data_hash: str, save: _Save,
+    folder: Path, model: Model, settings: Settings, data: DataSet, its_hash: str, save: _Save,
     *, resume: bool,
 ) -> int:  # fmt: skip
     preparation = data.preparation
-    write_settings(folder, settings, data_hash)
+    write_settings(folder, settings, its_hash)
     start = time.monotonic()
     stopped = _train(model, settings, data, save, resume=resume)
     seconds = time.monotonic() - start
@@ -209,7 +209,8 @@ def _threads(settings: Settings) -> list[Callback]:
     return [Threads("auto" if settings.threads == "auto" else int(settings.threads))]
 
 
-def _hash(data: DataSet) -> str:
+def data_hash(data: DataSet) -> str:
+    """Return a hash of all samples and targets: other data have another."""
     whole = hashlib.sha256()
     for array in (data.x, data.y, data.x_test, data.y_test):
         whole.update(f"{array.dtype.str}{array.shape}".encode())
