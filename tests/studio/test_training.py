@@ -229,3 +229,16 @@ def test_curves_are_bounded(session):
         session.epoch().result(SOON)
     assert session.frame.step == 1200
     assert len(session.frame.losses) <= 400
+
+
+def test_a_slow_training_still_obeys_at_once(session):
+    session.set_speed(0.001)
+    session.play()
+    session.set_learning_rate(0.5)  # it does not wait for the next step
+    assert session.frame.step <= 1
+    session.pause()
+    session.set_speed(np.inf)
+    session.epoch().result(SOON)
+    assert session.frame.epoch == 1
+    with pytest.raises(ValueError, match="speed"):
+        session.set_speed(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,8 @@ MOST_BYTES = 64 << 20  # of a file that is uploaded
 MOST_UNPACKED = 512 << 20  # of the arrays in it
 POINTS, NOISE = 500, 0.1  # of a set in the plane; a fifth of the points is held out
 ZIP = b"PK\x03\x04"
+
+_loading = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,6 @@ def names() -> list[str]:
     return ["digits", *(["mnist"] if _mnist_is_here() else []), *TOYS]
 
 
-@functools.lru_cache(maxsize=4)  # MNIST as the net takes it has 200 MB: not once a reset
 def load(name: str) -> Data:
     """Return a data set by its name.
 
@@ -117,6 +119,12 @@ def load(name: str) -> Data:
     >>> load("digits").rows.shape, load("moons").in_the_plane
     ((1438, 64), True)
     """
+    with _loading:  # so that two threads get the same
+        return _load(name)
+
+
+@functools.lru_cache(maxsize=4)  # MNIST as the net takes it has 200 MB: not once a reset
+def _load(name: str) -> Data:
     if name in TOYS:
         x, y = TOYS[name](POINTS, NOISE, np.random.default_rng(0))
         with tempfile.TemporaryDirectory() as folder:

@@ -38,6 +38,8 @@ class Frame:
         The last row of the history: ``loss``, ``validation_loss``, ``validation_accuracy``.
     seconds : float
         What a step takes; NaN before the first.
+    speed : float
+        How many steps it makes in a second at most; infinite for as many as it can.
     batch : array of int
         Which samples the last mini-batch had.
     parameters, gradients : array
@@ -58,6 +60,7 @@ class Frame:
     loss: float
     figures: dict[str, float]
     seconds: float
+    speed: float
     batch: Array = field(repr=False)
     parameters: Array = field(repr=False)
     gradients: Array = field(repr=False)

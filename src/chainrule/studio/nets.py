@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from chainrule.data import one_hot
 from chainrule.layer import Array, Layer
 from chainrule.layers import (
@@ -44,8 +46,10 @@ from chainrule.losses import (
 )
 from chainrule.model import Model
 
-__all__ = ["KINDS", "LOSSES", "Kind", "Number", "Part", "build", "parts", "takes_labels", "targets",
-           "text"]  # fmt: skip
+__all__ = [
+    "KINDS", "LOSSES", "Kind", "Number", "Part", "Row", "build", "outline", "parts",
+    "takes_labels", "targets", "text",
+]  # fmt: skip
 
 MOST_LAYERS = 24
 MOST_PARAMETERS = 20_000_000
@@ -263,12 +267,64 @@ def build(
     return Model(layers, LOSSES[loss][1](), seed=seed)
 
 
+@dataclass(frozen=True)
+class Row:
+    """A layer of a net as it is listed.
+
+    Attributes
+    ----------
+    code : str
+        The constructor call that builds it.
+    shape : tuple of int
+        Of a sample after it.
+    parameters : int
+        How many it has.
+    part : int or None
+        Which part of the net's text it is; None if it follows from data and loss.
+    """
+
+    code: str
+    shape: Shape
+    parameters: int
+    part: int | None = None
+
+
+def outline(model: Model, features: int, net: tuple[Part, ...] = ()) -> list[Row]:
+    """List the layers of a net with their shapes.
+
+    Parameters
+    ----------
+    model : Model
+        One of one's own: it goes through it once.
+    features : int
+        How many values a flat sample has.
+    net : tuple of Part
+        What it was built from.
+
+    Examples
+    --------
+    >>> net = parts("linear-8,relu")
+    >>> model = build("linear-8,relu", "mean-squared-error", (8, 8), 10)
+    >>> [(row.code, row.shape, row.part) for row in outline(model, 64, net)]
+    [('Linear(64, 8)', (8,), 0), ('ReLU()', (8,), 1), ('Linear(8, 10)', (10,), None)]
+    """
+    model.training = False
+    x, rows, left = np.zeros((1, features), model.dtype), [], list(enumerate(net))
+    for layer in model.layers:
+        x = layer.forward(x)
+        count = sum(array.size for _, array in layer.named_parameters())
+        part = None
+        if left and KINDS[left[0][1].kind].label == type(layer).__name__:
+            part = left.pop(0)[0]
+        rows.append(Row(repr(layer), x.shape[1:], count, part))
+    return rows
+
+
 def targets(cost: Loss, labels: Array, classes: int) -> Array:
     """Return the targets that a loss takes: the labels themselves, or a row with a 1 for each.
 
     Examples
     --------
-    >>> import numpy as np
     >>> targets(MeanSquaredError(), np.array([1, 0]), 2).tolist()
     [[0.0, 1.0], [1.0, 0.0]]
     """

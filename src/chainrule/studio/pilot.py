@@ -41,6 +41,8 @@ class Pilot(Callback):
     ----------
     todo : str
         What it does: ``"play"``, ``"pause"``, ``"step"`` or ``"epoch"``.
+    speed : float
+        How many steps it makes in a second at most.
     seconds : float
         What a step takes, without looks and waits: a running mean.
     """
@@ -48,6 +50,7 @@ class Pilot(Callback):
     def __init__(self, look: Callable[["Run"], None], watched: Callable[[], float]) -> None:
         self.look, self.watched = look, watched
         self.todo = PAUSE
+        self.speed = math.inf
         self.seconds = math.nan
         self._changed = threading.Condition()
         self._ended = False
@@ -116,10 +119,21 @@ class Pilot(Callback):
             future.set_exception(EndedError())
 
     def _between(self, run: "Run") -> None:
+        next_step = self._mark + 1 / self.speed
         if self.todo == PAUSE or self._orders:
             self._wait(run)
         elif time.perf_counter() >= self._due:
             self._look(run)
+        while self.todo in (PLAY, EPOCH) and not run.stop:
+            with self._changed:
+                left = next_step - time.perf_counter()
+                if left > 0 and not self._orders:
+                    self._changed.wait(left)
+            if self._orders or self.todo == PAUSE:
+                self._wait(run)
+                next_step = time.perf_counter() + 1 / self.speed
+            elif left <= 0:
+                break
         self._mark = time.perf_counter()
 
     def _wait(self, run: "Run") -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import math
 import threading
@@ -53,10 +52,12 @@ class Session:
         self.own = own
         self.uploads: dict[str, Data] = {}
         self.looked = time.monotonic()
+        self.speed = math.inf
         self._lock = threading.RLock()  # of building: one after the other
         self._showing = threading.Lock()
         self._numbers, self._builds = itertools.count(1), itertools.count(1)
         self._frame: Frame
+        self._shown: Training
         self._training: Training | None = None
         self.set_up(own.recipe if own is not None else Recipe())
 
@@ -80,13 +81,13 @@ class Session:
         return self.training.data
 
     def snapshot(self) -> tuple[Frame, Training]:
-        """Return a frame, and the training that it shows."""
+        """Return the newest frame, and the training that it shows."""
         with self._showing:
-            return self.frame, self.training
+            return self.frame, self._shown
 
     def twin(self) -> Model:
         """Return a copy of the net, for one's own thread; ``frame.into(twin)`` sets its weights."""
-        return copy.deepcopy(self.training.blueprint)
+        return self.training.twin()
 
     def charge(self, seconds: float) -> None:
         """Note time that was spent on showing: the next frame comes the later."""
@@ -96,6 +97,29 @@ class Session:
         """Return the data that can be chosen."""
         own = [self.own.data.name] if self.own is not None else []
         return list(dict.fromkeys([*own, *sets.names(), *self.uploads]))
+
+    def find(self, recipe: Recipe) -> Data:
+        """Return the data of a recipe.
+
+        Raises
+        ------
+        ValueError, OSError
+            If there are none of that name, or they cannot be read.
+        """
+        if self.own is not None and recipe.data == self.own.data.name:
+            return self.own.data
+        return self.uploads.get(recipe.data) or sets.load(recipe.data)
+
+    def draft(self, recipe: Recipe) -> tuple[Model, Data]:
+        """Return the net of a recipe and its data, without training anything.
+
+        Raises
+        ------
+        ValueError, OSError
+            If it cannot be built.
+        """
+        data = self.find(recipe)
+        return self._built(recipe, data), data
 
     # -- steering -------------------------------------------------------------------------------
 
@@ -108,12 +132,12 @@ class Session:
             If the net cannot be built; then everything stays as it was.
         """
         with self._lock:
-            data = self._find(recipe)
-            model = self._built(recipe, data)
+            model, data = self.draft(recipe)
             build = next(self._builds)
             training = Training(
                 recipe, data, model, lambda frame: self._show(frame, build), lambda: self.looked
             )
+            training.pilot.speed = self.speed
             before = self._training
             with self._showing:
                 self._build, self._training = build, training
@@ -124,7 +148,8 @@ class Session:
 
     def reset(self) -> None:
         """Begin anew with the same settings."""
-        self.set_up(self._frame.recipe)
+        with self._lock:
+            self.set_up(self._frame.recipe)
 
     def play(self) -> None:
         """Go on until told otherwise."""
@@ -168,6 +193,19 @@ class Session:
         """
         check_batch(size)
         self.do(lambda run: setattr(self.training.batches, "size", size))
+
+    def set_speed(self, speed: float) -> None:
+        """Change how many steps it makes in a second at most; infinite: as many as it can.
+
+        Raises
+        ------
+        ValueError
+            If it is not above 0.
+        """
+        if not speed > 0:
+            raise ValueError(f"the speed must be above 0 steps a second, got {speed:g}.")
+        self.speed = speed
+        self.do(lambda run: setattr(self.training.pilot, "speed", speed))
 
     def change(self, name: str, index: tuple[int, ...], value: float) -> None:
         """Set one number of a parameter by hand.
@@ -243,11 +281,7 @@ class Session:
         with self._showing:
             if build == self._build:  # a training that was given up shows nothing any more
                 self._frame = replace(frame, number=next(self._numbers), build=build)
-
-    def _find(self, recipe: Recipe) -> Data:
-        if self.own is not None and recipe.data == self.own.data.name:
-            return self.own.data
-        return self.uploads.get(recipe.data) or sets.load(recipe.data)
+                self._shown = self.training
 
     def _built(self, recipe: Recipe, data: Data) -> Model:
         if recipe.net == OWN:

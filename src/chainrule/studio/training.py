@@ -62,6 +62,10 @@ class Training:
         self._direct = threading.Lock()  # of orders after the end
         self._thread = threading.Thread(target=self._train, name="chainrule studio", daemon=True)
 
+    def twin(self) -> Model:
+        """Return a copy of the net as it was at first, for the use of any thread."""
+        return copy.deepcopy(self.blueprint)
+
     def begin(self) -> None:
         """Start the thread, and wait until it stands before the first step."""
         self._thread.start()
@@ -102,6 +106,7 @@ class Training:
             loss=run.loss,
             figures=dict(run.history.rows[-1]) if len(run.history) else {},
             seconds=self.pilot.seconds,
+            speed=self.pilot.speed,
             batch=self.batches.chosen,
             parameters=self.model.parameters.copy(),
             gradients=self.model.gradients.copy(),

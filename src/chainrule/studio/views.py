@@ -16,6 +16,7 @@ import numpy as np
 from chainrule.layer import Array
 from chainrule.layers import Conv2d, Linear, ReLU
 from chainrule.model import Model
+from chainrule.studio import nets
 from chainrule.studio import trace as traces
 from chainrule.studio.data import Data
 from chainrule.studio.frame import Frame
@@ -78,7 +79,7 @@ class Views:
                 return found
             start = time.perf_counter()
             if self._twin is None or self._build != frame.build:
-                self._twin, self._build = self.session.twin(), frame.build
+                self._twin, self._build = training.twin(), frame.build
                 self._kept.clear()
             frame.into(self._twin)
             found = compute(self._twin, training.data, frame)
@@ -98,7 +99,7 @@ class Views:
         """
 
         def compute(model: Model, data: Data, frame: Frame) -> Trace:
-            x, y = chosen(self.session, data, split, np.array([index]))
+            x, y = chosen(model, data, split, np.array([index]))
             return traces.trace(model, x, y, edits)
 
         return self.of(("sample", split, index, edits), compute)
@@ -108,7 +109,7 @@ class Views:
 
         def compute(model: Model, data: Data, frame: Frame) -> Trace:
             samples = np.random.default_rng(0).permutation(len(data.rows))[:most]
-            x, y = chosen(self.session, data, "train", samples)
+            x, y = chosen(model, data, "train", samples)
             return traces.trace(model, x, y, batch_statistics=len(x) > 1)
 
         return self.of(("crowd", most), compute)
@@ -119,13 +120,13 @@ class Views:
         def compute(model: Model, data: Data, frame: Frame) -> Trace:
             first = np.arange(min(len(data.rows), frame.recipe.batch))
             samples = frame.batch if len(frame.batch) else first
-            x, y = chosen(self.session, data, "train", samples)
+            x, y = chosen(model, data, "train", samples)
             return traces.trace(model, x, y, edits, batch_statistics=len(x) > 1)
 
         return self.of(("batch", edits), compute)
 
 
-def chosen(session: Session, data: Data, split: str, samples: Array) -> tuple[Array, Array]:
+def chosen(model: Model, data: Data, split: str, samples: Array) -> tuple[Array, Array]:
     """Return rows and targets of samples, as the loss takes them.
 
     Raises
@@ -133,12 +134,10 @@ def chosen(session: Session, data: Data, split: str, samples: Array) -> tuple[Ar
     ValueError
         If there is no such split or sample.
     """
-    _, rows, _ = data.part(split)
-    training = session.training
-    targets = training.targets if split == "train" else training.targets_test
+    _, rows, labels = data.part(split)
     if len(samples) == 0 or samples.min() < 0 or samples.max() >= len(rows):
         raise ValueError(f"{data.name} has the samples 0 to {len(rows) - 1} to {split}.")
-    return rows[samples], targets[samples]
+    return rows[samples], nets.targets(model.cost, labels[samples], data.outputs)
 
 
 def shrunk(array: Array, most: int = MOST_CELLS) -> tuple[Array, tuple[int, ...]]:

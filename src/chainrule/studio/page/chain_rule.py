@@ -1,0 +1,13 @@
+"""The chain rule, step by step."""
+
+from __future__ import annotations
+
+from chainrule.studio.page import widgets as w
+from chainrule.studio.page.tab import Tab
+
+__all__ = ["show"]
+
+
+def show(tab: Tab) -> None:
+    """Build this part."""
+    w.heading("The chain rule, step by step", 1)

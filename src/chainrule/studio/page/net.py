@@ -1,0 +1,13 @@
+"""The net: layers, weights, activations, gradients."""
+
+from __future__ import annotations
+
+from chainrule.studio.page import widgets as w
+from chainrule.studio.page.tab import Tab
+
+__all__ = ["show"]
+
+
+def show(tab: Tab) -> None:
+    """Build this part."""
+    w.heading("The net", 1)
