@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import re
 import socket
 from urllib.parse import urlsplit
 
@@ -209,3 +210,45 @@ def test_a_port_that_is_taken_is_told_in_a_line(server, run_here):
     assert done.returncode == 2
     assert "cannot listen" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+async def open_many(server, count):
+    """Open tabs as a browser does, without drawing them; return how many updates each got."""
+    aiohttp = pytest.importorskip("aiohttp")
+    socketio = pytest.importorskip("socketio")
+    origin = server.address.rstrip("/")
+    updates = [0] * count
+    clients = []
+    async with aiohttp.ClientSession() as http_session:
+        for i in range(count):
+            async with http_session.get(f"{origin}/train") as answer:
+                page = await answer.text()
+            name = re.search(r"'client_id': '([0-9a-f-]{36})'", page)[1]
+            client = socketio.AsyncClient(handle_sigint=False)
+
+            def count_it(data, i=i):
+                updates[i] += 1
+
+            client.on("update", count_it)
+            query = (
+                f"client_id={name}&next_message_id=0&implicit_handshake=true&tab_id=t{i}"
+                f"&document_id=d{i}"
+            )
+            await client.connect(
+                f"{origin}?{query}", headers={"Origin": origin}, transports=["websocket"],
+                socketio_path="/_nicegui_ws/socket.io",
+            )  # fmt: skip
+            clients.append(client)
+        status, _ = await asyncio.to_thread(fetch, server, "/train")
+        while min(updates) == 0:
+            await asyncio.sleep(0.05)
+        for client in clients:
+            await client.disconnect()
+    return status, updates
+
+
+def test_a_hundred_tabs(server):
+    status, updates = asyncio.run(open_many(server, 100))
+    assert status == 200
+    assert len(updates) == 100
+    assert fetch(server, "/train")[0] == 200
