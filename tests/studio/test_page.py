@@ -270,3 +270,28 @@ def test_stopping_the_server_saves_the_run(start, tab):
     saved = studio.folder / "runs" / "studio-digits-001"
     assert (saved / "model.safetensors").exists()
     assert (saved / "history.csv").exists()
+
+
+def test_a_net_of_ones_own(start, tab, tmp_path):
+    (tmp_path / "net.py").write_text(
+        "from chainrule import *\n\n\n"
+        "class Double(Layer):\n"
+        '    r"""Twice the input.\n\n    .. math:: y = 2 x\n    """\n\n'
+        "    def forward(self, x):\n        return 2 * x\n\n"
+        "    def backward(self, grad):\n        return 2 * grad\n\n\n"
+        "def build(sample_shape, classes, seed):\n"
+        "    layers = [Linear(64, 20), Double(), Tanh(), Linear(20, classes)]\n"
+        "    return Model(layers, SoftmaxCrossEntropy(), seed=seed)\n"
+    )
+    studio = start("net.py:build")
+    page = tab()
+    page.goto(f"{studio.address}train")
+    page.locator(".layer-code", has_text="Double()").wait_for()
+    page.get_by_role("button", name="One epoch").click()
+    wait_for(page, "epoch", "^1$")
+    choose(page, "Or take one", "one")
+    page.get_by_role("button", name="Build it, and give up 23 steps").click()
+    page.locator(".layer-code", has_text="ReLU()").wait_for()
+    choose(page, "Or take one", "own")
+    page.locator(".layer-code", has_text="Double()").wait_for()
+    page.goto("about:blank")

@@ -125,6 +125,9 @@ class _Train:
                 w.Choice("A layer more", kinds, self.kind, lambda kind: setattr(self, "kind", kind))
                 w.button("Add", self.add, title="Add the layer")
                 ready = {"": "…", **{name: words for name, (words, _) in READY_MADE.items()}}
+                own = self.tab.session.own
+                if own is not None and own.make is not None:
+                    ready[OWN] = f"the one of {own.name}"
                 self.ready = w.Choice("Or take one", ready, "", self.take)
 
     def _learning_row(self) -> None:
@@ -132,6 +135,8 @@ class _Train:
         with w.block("learning", "section").props("aria-labelledby=learning-heading"):
             w.heading("Learning", classes="sr-only").props("id=learning-heading")
             losses = {name: words for name, (words, _) in LOSSES.items()}
+            if self.tab.session.own is not None and self.tab.session.own.make is not None:
+                losses[OWN] = "that of the net"
             self.loss = w.Choice("Loss", losses, recipe.loss, self.on("loss"))
             named = {name: OPTIMIZER_NAMES.get(name, name.capitalize()) for name in OPTIMIZERS}
             self.optimizer = w.Choice("Optimiser", named, recipe.optimizer, self.on_optimizer)
@@ -390,6 +395,8 @@ class _Train:
         """Take a net that is ready made."""
         if name in READY_MADE:
             await self.change(net=READY_MADE[name][1])
+        elif name == OWN and self.tab.session.own is not None:
+            await self.change(net=OWN, loss=OWN, data=self.tab.session.own.data.name)
 
     async def remove(self, place: int) -> None:
         """Remove a layer."""
