@@ -1,15 +1,25 @@
-"""A model as an ONNX graph."""
+"""A model as an ONNX graph: a registry from layer class to nodes, one family a file."""
 
-from typing import Any
+from chainrule.onnx.exporting import (
+    activations,
+    attention,
+    containers,
+    convolutions,
+    linear,
+    normalizations,
+    pooling,
+    recurrent,
+    shapes,
+)
+from chainrule.onnx.exporting.graph import Graph
+from chainrule.onnx.exporting.registry import converter
+from chainrule.onnx.exporting.value import Value
+from chainrule.onnx.exporting.writing import export
 
-__all__ = ["converter", "export"]
+__all__ = ["Graph", "Value", "converter", "export"]
 
-
-def converter(cls: type) -> Any:
-    """Register how a layer becomes nodes."""
-    raise NotImplementedError
-
-
-def export(*args: Any, **options: Any) -> None:
-    """Write a model as an ONNX file."""
-    raise NotImplementedError
+# Each of these files registers its converters when it is imported.
+FAMILIES = (
+    activations, attention, containers, convolutions, linear, normalizations, pooling, recurrent,
+    shapes,
+)  # fmt: skip
