@@ -24,7 +24,12 @@ def convolution(graph: Graph, layer: Conv1d | Conv2d, x: Value) -> Value:
     window = Window(layer._kernel, layer._stride, layer._dilation)
     options: dict[str, Any] = {}
     if layer._pads == "same" and not _fixed(layer, places):
-        options["auto_pad"] = "SAME_UPPER"  # how much that is depends on the length
+        if max(layer._dilation) > 1:  # onnxruntime has no such thing
+            raise ValueError(
+                f'{graph.path}: how much padding="same" is depends, in {layer!r}, on the length of '
+                "its input, which must be known: give a number in input_shape."
+            )
+        options["auto_pad"] = "SAME_UPPER"
     else:
         lengths = [n if isinstance(n, int) else 1 for n in (1, *places)[-2:]]
         window = window_of(lengths, layer._kernel, layer._stride, layer._pads, layer._dilation)

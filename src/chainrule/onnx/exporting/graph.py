@@ -250,17 +250,25 @@ class Graph:
         """Return the nodes, which end in an output of that name, and the constants they use."""
         from onnx import helper
 
-        made = any(y.name in node.output for node in self._nodes)
-        if not made:  # the input itself, in a net that does nothing
-            own = self._name("Identity")
-            self._nodes.append(helper.make_node("Identity", [y.name], [name], name=own))
-        for node in self._nodes if made else []:
-            for names in (node.input, node.output):
+        nodes = self._needed(y)
+        if not nodes:  # a net that does nothing
+            nodes = [helper.make_node("Identity", [y.name], [name], name=self._name("Identity"))]
+        else:
+            for names in (names for node in nodes for names in (node.input, node.output)):
                 for i, each in enumerate(names):
                     if each == y.name:
                         names[i] = name
-        used = {name for node in self._nodes for name in node.input}
-        return self._nodes, {n: array for n, array in self._constants.items() if n in used}
+        used = {name for node in nodes for name in node.input}
+        return nodes, {n: array for n, array in self._constants.items() if n in used}
+
+    def _needed(self, y: Value) -> list[Any]:
+        """Return the nodes that the output needs: a Transpose may have been undone right away."""
+        needed, nodes = {y.name}, []
+        for node in reversed(self._nodes):
+            if needed & set(node.output) - {""}:
+                needed |= set(node.input)
+                nodes.append(node)
+        return nodes[::-1]
 
     def _input(self, node: str, i: int, x: Input, single: bool) -> str:
         if x is None:

@@ -16,7 +16,7 @@ from chainrule.onnx.exporting.answers import METHODS, answer_of
 from chainrule.onnx.exporting.graph import Graph
 from chainrule.onnx.exporting.registry import unsupported
 from chainrule.onnx.exporting.value import Dim, Value
-from chainrule.storage import write_atomically
+from chainrule.storage import one_line, write_atomically
 
 __all__ = ["export"]
 
@@ -103,26 +103,35 @@ def export(
             f"onnx.export: method must be one of {', '.join(METHODS)}, got {method!r}."
         )
     _check_opset(opset)
-    shape = _sample_shape(input_shape)
     _check_names(input_name, output_name)
-    _check_layers(model)
-    net = _copy(model, dtype)
-    _check_numbers(net)
-    lengths = _output_lengths(net, shape)
+    shape = _sample_shape(input_shape)
+    try:
+        _check_layers(model)
+        net = _copy(model, dtype)
+        graph, x, y = _converted(net, shape, input_name, output_name, channels_first)
+        y = answer_of(graph, net.cost, y, method)
+        many = channels_first and len(y.shape) > 2 and method != "predict_classes"
+        y = graph.channels_first(y) if many else graph.natural(y)
+        content = _content(_document(net, graph, x, y, output_name, opset))
+    except RecursionError:
+        raise ValueError("onnx.export: the layers are nested too deeply.") from None
+    write_atomically(path, content)
 
-    integers = net._net.takes_integers
-    kind = np.dtype(np.int64) if integers else net.dtype
+
+def _converted(
+    net: Model, shape: tuple[Dim, ...], input_name: str, output_name: str, channels_first: bool
+) -> tuple[Graph, Value, Value]:
+    """Return the graph of the net, its input and its output."""
+    lengths = _output_lengths(net, shape)
     graph = Graph(net.dtype, taken=[input_name, output_name])
-    x = Value(input_name, shape, tuple(range(len(shape))), kind)
+    kind = np.dtype(np.int64) if net._net.takes_integers else net.dtype
+    order = tuple(range(len(shape)))
     if channels_first and len(shape) > 2:
-        x = Value(input_name, shape, (0, len(shape) - 1, *range(1, len(shape) - 1)), kind)
+        order = (0, len(shape) - 1, *range(1, len(shape) - 1))
+    x = Value(input_name, shape, order, kind)
     y = graph.convert(net._net, x)
     _check_output(y, lengths)
-    y = answer_of(graph, net.cost, y, method)
-    many = channels_first and len(y.shape) > 2 and method != "predict_classes"
-    y = graph.channels_first(y) if many else graph.natural(y)
-    content = _content(_document(net, graph, x, y, output_name, opset))
-    write_atomically(path, content)
+    return graph, x, y
 
 
 # -- what is asked for --------------------------------------------------------------------------
@@ -151,7 +160,7 @@ def _sample_shape(given: int | Sequence[int | None]) -> tuple[Dim, ...]:
             "onnx.export: input_shape is the shape of one sample: whole numbers, at least 1, or "
             f"None for a length that is left open, got {given!r}."
         )
-    names = {2: ["steps"], 3: ["height", "width"]}.get(len(lengths), [])
+    names = {1: ["steps"], 2: ["steps"], 3: ["height", "width"]}.get(len(lengths), [])
     open_lengths = [*names, *(f"length_{i}" for i in range(len(names), len(lengths)))]
     return ("samples", *(
         name if n is None else int(n) for n, name in zip(lengths, open_lengths, strict=True)
@@ -191,20 +200,18 @@ def _copy(model: Model, dtype: DTypeLike | None) -> Model:
             f"onnx.export: {size / 1e9:.1f} GB of parameters are too many: an ONNX file ends at "
             "2 GB. Use a smaller float type, as dtype='float16'."
         )
-    try:
-        with np.errstate(over="ignore"):
-            return model.astype(wanted)
-    except RecursionError:
-        raise ValueError("onnx.export: the layers are nested too deeply to be copied.") from None
-
-
-def _check_numbers(net: Model) -> None:
+    with np.errstate(over="ignore"):
+        net = model.astype(wanted)
+    given = dict([*model.named_parameters(), *model.named_state()])
     for name, array in [*net.named_parameters(), *net.named_state()]:
         if np.isnan(array).any():
             raise ValueError(
                 f"onnx.export: {name} holds NaN: every answer would be NaN too. "
                 "Load the model from before its training diverged."
             )
+        if np.isinf(array).any() and not np.isinf(given[name]).any():
+            raise ValueError(f"onnx.export: {name} holds values too large for {wanted.name}.")
+    return net
 
 
 def _output_lengths(net: Model, shape: tuple[Dim, ...]) -> tuple[int, ...]:
@@ -271,8 +278,13 @@ def _information(value: Value, name: str) -> Any:
 
 
 def _content(document: Any) -> bytes:
-    from onnx import checker
+    from onnx import checker, shape_inference
 
-    checker.check_model(document, full_check=True)
+    try:
+        checker.check_model(document, full_check=True)
+    except (checker.ValidationError, shape_inference.InferenceError) as error:
+        raise ValueError(
+            f"onnx.export: a converter made what is no valid ONNX: {one_line(error)}"
+        ) from error
     content: bytes = document.SerializeToString(deterministic=True)
     return content
