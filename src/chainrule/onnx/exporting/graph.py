@@ -44,7 +44,8 @@ class Graph:
         self._constants: dict[str, Array] = {}
         self.path = ""
         self._taken = set(taken)
-        self._laid: dict[tuple[str, Order], Value] = {}
+        # By name and permutation: layers may see the axes of one array by different numbers.
+        self._laid: dict[tuple[str, Order], str] = {}
 
     # -- what a converter calls ------------------------------------------------------------------
 
@@ -179,12 +180,13 @@ class Graph:
             x = self._unfolded(x, x.folded)
         if x.order == order:
             return x
-        if (x.name, order) not in self._laid:
-            perm = [x.order.index(axis) for axis in order]
+        perm = tuple(x.order.index(axis) for axis in order)
+        if (x.name, perm) not in self._laid:
             y = self.node("Transpose", x, shape=x.shape, order=order, dtype=x.dtype, perm=perm)
-            self._laid[x.name, order] = y
-            self._laid[y.name, x.order] = x
-        return self._laid[x.name, order]
+            back = tuple(perm.index(place) for place in range(len(perm)))
+            self._laid[x.name, perm] = y.name
+            self._laid[y.name, back] = x.name
+        return replace(x, name=self._laid[x.name, perm], order=order)
 
     def alike(self, values: Sequence[Value]) -> list[Value]:
         """Return values of as many axes in one order: the one that most of them have."""
