@@ -1,6 +1,7 @@
 """The options, own layers, and what goes wrong."""
 
 import copy
+import os
 
 import numpy as np
 import pytest
@@ -265,6 +266,22 @@ def test_what_is_too_large_for_the_type_is_told(tmp_path):
         chainrule.onnx.export(model, tmp_path / "a.onnx", 4, dtype="float16")
 
 
+def test_more_than_a_file_can_hold_is_told(monkeypatch, tmp_path):
+    from chainrule.onnx.exporting import writing
+
+    monkeypatch.setattr(writing, "MOST_BYTES", 15 * 4 - 1)  # in place of 2 GB
+    with pytest.raises(ValueError, match=r"an ONNX file ends at 2 GB. Use a smaller float type"):
+        chainrule.onnx.export(small(), tmp_path / "a.onnx", 4)
+    chainrule.onnx.export(small(), tmp_path / "a.onnx", 4, dtype="float16")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(PermissionError, match=r"a\.onnx"):
+        chainrule.onnx.export(small(), tmp_path / "a.onnx", 4)
+
+
 def test_a_file_that_cannot_be_written_leaves_what_was_there(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         chainrule.onnx.export(small(), tmp_path / "nowhere" / "a.onnx", 4)
@@ -299,6 +316,9 @@ def test_layers_inside_layers_inside_layers(exported, normal, tmp_path):
 def test_lengths_that_must_be_known(tmp_path):
     model = cr.Model([cr.AdaptiveAvgPool1d(3)], cr.MeanSquaredError())
     with pytest.raises(ValueError, match=r"0: the windows of AdaptiveAvgPool1d\(3\) depend on"):
+        chainrule.onnx.export(model, tmp_path / "a.onnx", (None, 2))
+    model = cr.Model([cr.Flatten(), cr.Linear(6, 2)], cr.MeanSquaredError())
+    with pytest.raises(ValueError, match=r"1: Linear\(6, 2\) has a weight for each value"):
         chainrule.onnx.export(model, tmp_path / "a.onnx", (None, 2))
     layer = cr.Conv1d(2, 2, 3, padding="same", stride=2, dilation=2)
     with pytest.raises(ValueError, match=r'0: how much padding="same" is depends'):

@@ -13,6 +13,11 @@ __all__ = ["embedding", "linear", "positions", "product"]
 @converter(Linear, any_order=True)
 def linear(graph: Graph, layer: Linear, x: Value) -> Value:
     """Return ``x W + b``: one Gemm for rows, a MatMul where there are more axes."""
+    if not isinstance(x.shape[-1], int):
+        raise ValueError(
+            f"{graph.path}: {layer!r} has a weight for each value, and how many there are depends "
+            "on a length that is left open: give a number in input_shape."
+        )
     weights = layer.weights
     before = x.folded
     if before is None:
