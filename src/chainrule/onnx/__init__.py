@@ -4,7 +4,7 @@ from typing import Any
 
 from chainrule.onnx.exporting import converter, export
 
-__all__ = ["converter", "export", "load"]
+__all__ = ["converter", "export"]
 
 
 def __getattr__(name: str) -> Any:
@@ -17,4 +17,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "load"]
