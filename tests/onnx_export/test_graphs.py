@@ -242,6 +242,15 @@ def test_convolutions_over_images_of_open_size(exported, normal):
         one.agrees(normal(2, size, size + 3, 3))
 
 
+def test_one_of_two_lengths_may_be_open(exported, normal):
+    layers = [cr.Conv2d(3, 4, 3, padding="same", stride=2), cr.Transpose([2, 1, 3]),
+              cr.Concatenate([cr.Tanh(), cr.Sigmoid()], axis=2), cr.Linear(4, 2)]  # fmt: skip
+    one = exported(layers, (None, 17, 3))
+    assert one.document.graph.output[0].type.tensor_type.shape.dim[1].dim_value == 9
+    for height in (1, 8, 9):
+        one.agrees(normal(2, height, 17, 3))
+
+
 def test_sequences_of_open_length(exported, normal):
     layers = [cr.Conv1d(3, 8, 3, padding="same", stride=2), cr.ReLU(), cr.MaxPool1d(2),
               cr.AvgPool1d(2, padding=1, count_padding=False), cr.GlobalAvgPool()]  # fmt: skip

@@ -40,11 +40,8 @@ def concatenate(graph: Graph, layer: Concatenate, x: Value) -> Value:
     values = [graph.convert(branch, x, name) for name, branch in layer.children().items()]
     first, *_ = values = graph.alike([graph.natural(v) if v.folded else v for v in values])
     axis = layer.axis % len(first.shape)
-    length: Dim = 0
-    for value in values:
-        dim = value.shape[axis]
-        both = isinstance(dim, int) and isinstance(length, int)
-        length = length + dim if both else graph.new_dim("length")  # type: ignore[operator]
+    known = [v.shape[axis] for v in values if isinstance(v.shape[axis], int)]
+    length: Dim = sum(map(int, known)) if len(known) == len(values) else graph.new_dim("length")
     shape = (*first.shape[:axis], length, *first.shape[axis + 1 :])
     return graph.node("Concat", *values, shape=shape, order=first.order, axis=first.place(axis))
 

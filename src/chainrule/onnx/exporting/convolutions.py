@@ -21,19 +21,16 @@ __all__ = ["convolution", "paddings", "transposed"]
 def convolution(graph: Graph, layer: Conv1d | Conv2d, x: Value) -> Value:
     """Return the sums over each window."""
     axes, places = layer.axes, x.shape[1:-1]
-    window = Window(layer._kernel, layer._stride, layer._dilation)
-    options: dict[str, Any] = {}
+    lengths = [n if isinstance(n, int) else 1 for n in (1, *places)[-2:]]
+    window = window_of(lengths, layer._kernel, layer._stride, layer._pads, layer._dilation)
+    options: dict[str, Any] = {"pads": paddings(window.pads, axes)}
     if layer._pads == "same" and not _fixed(layer, places):
         if max(layer._dilation) > 1:  # onnxruntime has no such thing
             raise ValueError(
                 f'{graph.path}: how much padding="same" is depends, in {layer!r}, on the length of '
                 "its input, which must be known: give a number in input_shape."
             )
-        options["auto_pad"] = "SAME_UPPER"
-    else:
-        lengths = [n if isinstance(n, int) else 1 for n in (1, *places)[-2:]]
-        window = window_of(lengths, layer._kernel, layer._stride, layer._pads, layer._dilation)
-        options["pads"] = paddings(window.pads, axes)
+        options = {"auto_pad": "SAME_UPPER"}
     steps: list[Dim] = []
     for n, k, s, pad in list(
         zip((1, *places)[-2:], window.reach, window.stride, window.pads, strict=True)
