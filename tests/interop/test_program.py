@@ -75,6 +75,33 @@ def test_a_program_gives_what_the_model_gives(case, results):
         assert np.abs(found - expected).max(initial=0) <= TOLERANCE[dtype] * greatest
 
 
+def nested(depth):
+    """Return branches in residual blocks in branches."""
+    if depth == 0:
+        return cr.Linear(4, 4)
+    return cr.Residual(
+        [cr.Concatenate([nested(depth - 1), [cr.Tanh(), nested(depth - 1)]]), cr.Linear(8, 4)],
+        shortcut=cr.Add([nested(depth - 1), cr.Linear(4, 4)]),
+    )
+
+
+def test_containers_in_containers(tmp_path, rng):
+    net = cr.Model([nested(2), nested(1), cr.Sequential([nested(1)])], cr.MeanSquaredError())
+    program.export(net, tmp_path, 4)
+    x = rng.standard_normal((5, 4))
+    kept = x.copy()
+    np.testing.assert_allclose(run(tmp_path)(x), net.predict(x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(x, kept)
+
+
+def test_no_samples_and_a_list(tmp_path):
+    net = cr.Model([cr.Linear(4, 3), cr.GELU(), cr.Softmax()], cr.CrossEntropy())
+    program.export(net, tmp_path)
+    assert run(tmp_path)(np.zeros((0, 4))).shape == (0, 3)
+    rows = [[1, 2, 3, 4]]
+    np.testing.assert_allclose(run(tmp_path)(rows), net.predict(rows), rtol=1e-5)
+
+
 def test_every_layer_has_a_function():
     assert {getattr(cr.layers, name) for name in cr.layers.__all__} <= set(RULES)
 
