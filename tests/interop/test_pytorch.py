@@ -406,7 +406,7 @@ def test_layers_that_pytorch_has_not_are_all_named():
 
 
 NOT_OURS = [
-    (lambda: nn.Hardtanh(), "no layer|forward of its own|Hardtanh"),
+    (lambda: nn.Hardtanh(), "Hardtanh: there is no such layer"),
     (lambda: nn.Conv3d(1, 1, 1), "Conv3d"),
     (lambda: nn.Conv2d(1, 1, 3, padding_mode="reflect", padding=1), "pads with zeros"),
     (lambda: nn.MaxPool2d(2, ceil_mode=True), "ours has no ceil_mode"),
@@ -591,3 +591,33 @@ def test_a_model_file_is_read_by_any_reader_of_safetensors(tmp_path):
             np.testing.assert_array_equal(np.asarray(array), own[name])
     assert "2.inner.0.weights" in own
     assert "1.running_mean" in own
+
+
+@pytest.mark.parametrize(
+    ("example", "message"),
+    [
+        (1.0, "needs an axis of samples"),
+        (np.zeros((2, 5)), "does not take the example: mat1 and mat2"),
+        (np.full((2, 4), np.nan), "no number to compare"),
+        (np.zeros((0, 4)), "no number to compare"),
+    ],
+)
+def test_an_example_that_proves_nothing(example, message):
+    module = nn.Sequential(nn.Linear(4, 2))
+    with pytest.raises(ValueError, match=message):
+        from_module(module, example=example)
+    assert module.training
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"a": "0", "b": "0"}, "'b' and 'a' are both '0'"),
+        ({"1": "0"}, "layers 0 and 1 would both be '1'"),
+    ],
+)
+def test_names_that_are_not_clear(names, message):
+    net = cr.Model([cr.Linear(2, 1), cr.Linear(1, 1)], cr.MeanSquaredError())
+    for function in (to_state_dict, lambda net, names: load_state_dict(net, {}, names=names)):
+        with pytest.raises(ValueError, match=message):
+            function(net, names=names)

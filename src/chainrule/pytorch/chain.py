@@ -84,7 +84,9 @@ class Chain:
         if not _is_sequential(module):
             own = [n for n, _ in module.named_parameters(recurse=False)]
             if not children or own or not self.known:
-                self.problems.append(f"{_where(theirs)}{type(module).__name__}: {self._why(own)}")
+                self.problems.append(
+                    f"{_where(theirs)}{type(module).__name__}: {self._why(own, bool(children))}"
+                )
                 return []
         for name, child in children:
             path = _path(ours, len(found))
@@ -97,7 +99,9 @@ class Chain:
         return found
 
     @staticmethod
-    def _why(own: list[str]) -> str:
+    def _why(own: list[str], has_children: bool) -> str:
+        if not has_children and not own:
+            return "there is no such layer here"
         if own:
             return f"it has parameters of its own ({', '.join(own)}); give converters"
         return (

@@ -14,6 +14,7 @@ from chainrule.pytorch.arrays import as_array
 from chainrule.pytorch.chain import Chain, Converter
 from chainrule.pytorch.places import places_of
 from chainrule.pytorch.state import read_into
+from chainrule.storage import one_line
 
 __all__ = ["from_module", "module_names"]
 
@@ -45,7 +46,8 @@ def from_module(
     cost : Loss, optional
         The loss to train on with; ``MeanSquaredError()`` if None. Predicting does not need it.
     example : tensor or array, optional
-        An input of the module, axis 0 the samples. The outputs of both for it are compared.
+        An input of the module, axis 0 the samples; of random values, so that equal outputs prove
+        something. The outputs of both for it are compared.
     converters : dict of type to function, optional
         For modules of one's own: from the class to a function that takes the module and returns a
         layer of ours, or a list of layers, with their weights.
@@ -195,6 +197,10 @@ def _compare(torch: Any, module: Any, model: Model, chain: Chain, example: Any) 
     try:
         with torch.no_grad():
             theirs = chain.call(module, example)
+    except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as error:
+        raise ValueError(
+            f"from_module: the module does not take the example: {one_line(error)}"
+        ) from error
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
         for part, training in modes:
@@ -204,6 +210,8 @@ def _compare(torch: Any, module: Any, model: Model, chain: Chain, example: Any) 
             f"from_module: for the example the module returns {type(theirs).__name__}, no floats."
         )
     expected = _ours(as_array(theirs), chain.first)
+    if not np.isfinite(expected).any():
+        raise ValueError("from_module: the outputs for the example hold no number to compare.")
     try:
         found = model.predict(_ours(as_array(example), chain.input_first))
     except (ValueError, TypeError) as error:

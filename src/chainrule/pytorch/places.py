@@ -77,12 +77,21 @@ def places_of(
     found: dict[str, Place] = {}
     walk = _visit(net, "", walk, found)
     known = {path for path, _ in net.named_layers()}
-    prefixes = {}
+    prefixes: dict[str, str] = {}
     for theirs, ours in (names or {}).items():
         if ours not in known:
             raise ValueError(f"names: the net has no layer {ours!r}.")
+        if ours in prefixes:
+            raise ValueError(f"names: {theirs!r} and {prefixes[ours]!r} are both {ours!r}.")
         prefixes[ours] = theirs
     places = [replace(place, prefix=_prefix(place.prefix, prefixes)) for place in found.values()]
+    taken: dict[tuple[str, int], str] = {}
+    for place in places:
+        other = taken.setdefault((place.prefix, place.level), place.path)
+        if other != place.path:
+            raise ValueError(
+                f"names: the layers {other} and {place.path} would both be {place.prefix!r}."
+            )
     return places, walk.flat != 1
 
 
