@@ -99,3 +99,29 @@ def test_a_side_that_ends_in_the_middle_is_left_out(monkeypatch):
     result = compare(small(sides=("chainrule", FLOOR, "the article")), 1, rounds=3)
     assert len(result.times) == 2
     assert len(result.left_out) == 1
+
+
+def test_sizes_of_installed_packages():
+    from benchmarks.deployment import needed, size
+
+    assert needed(["numpy"]) == {"numpy"}
+    assert needed(["chainrule"]) == {"chainrule", "numpy", "safetensors"}
+    assert size("numpy") > 10 * size("chainrule") > 0
+
+
+def test_what_is_served_is_the_same_net(tmp_path):
+    from benchmarks.deployment import prepare, run, table
+
+    sides = prepare(tmp_path)
+    assert sides[:2] == ["exported program", "chainrule"]
+    answers = {side: run(side, tmp_path, 3) for side in sides[:2]}
+    assert answers["chainrule"]["value"] == pytest.approx(
+        answers["exported program"]["value"], rel=1e-5
+    )
+    times = ("import", "first", "last", "process")
+    for answer in answers.values():
+        assert [answer[name] for name in times] == sorted(answer[name] for name in times)
+    columns = {name: [value] for name, value in answers["chainrule"].items() if name != "value"}
+    text = table({"chainrule": {**columns, "process, one": [0.25]}})
+    assert "| chainrule | 3 |" in text
+    assert "| 250 |" in text
