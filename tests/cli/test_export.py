@@ -1,6 +1,7 @@
 """`chainrule export`: a run as an ONNX file, and as a program."""
 
 import json
+import subprocess
 import sys
 
 import numpy as np
@@ -69,11 +70,37 @@ def test_the_command_as_a_process(model, run, tmp_path):
 
 
 def test_a_program_in_numpy(model, run_here, tmp_path):
-    pytest.importorskip("chainrule.interop.program")
     done = run_here("export", model, "--to", "numpy", "--out", "program")
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "program" / "predict.py").exists()
     assert "predict.py" in done.stdout
+    images, _ = load_digits("test")
+    np.save(tmp_path / "raw.npy", images[:20])
+    command = [sys.executable, "-W", "error", "program/predict.py", "raw.npy"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    net = load(model)
+    expected = net.predict_classes(Preparation.of(net, model).rows(images[:20]))
+    assert ran.stdout == f"{expected}\n"
+    assert (tmp_path / "program" / "predict.npz").exists()
+
+
+def test_a_regression_in_its_own_units(run_here, tmp_path):
+    x = np.arange(200.0) + 1e6
+    rows = [f"{a},{5000 - 3 * a}" for a in x]
+    (tmp_path / "line.csv").write_text("\n".join(["a,b", *rows]))
+    options = "--target b --task regression --hidden 0 --lr 0.1 --out run"
+    words = ["train", "line.csv", *options.split()]
+    assert run_here(*words).returncode == 0
+    done = run_here("export", "run/model.safetensors", "--to", "numpy", "--out", "program")
+    assert done.returncode == 0, done.stderr
+    np.save(tmp_path / "raw.npy", x[:, None])
+    command = [sys.executable, "-W", "error", "program/predict.py", "raw.npy", "out.npy"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    found = np.load(tmp_path / "out.npy").ravel()
+    assert np.abs(found - (5000 - 3 * x)).max() < 30  # of a range of 600
+    net = load(tmp_path / "run" / "model.safetensors")
+    preparation = Preparation.of(net, "model.safetensors")
+    ours = preparation.values(net.predict(preparation.rows(x[:, None])))
+    assert np.allclose(found, ours, rtol=0, atol=1e-3)
 
 
 OWN = """

@@ -260,6 +260,24 @@ def test_the_command(tmp_path, rng):
     assert subprocess.run(words, capture_output=True, check=False).returncode == 1
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"inputs": (0, 0)}, "inputs must be a pair"),
+        ({"inputs": (float("nan"), 1)}, "inputs must be a pair"),
+        ({"inputs": 3}, "inputs must be a pair"),
+        ({"inputs": ("a", 1)}, "inputs must be a pair"),
+        ({"outputs": (0, -1)}, "outputs must be a pair"),
+        ({"outputs": ([1, 2], 1)}, "outputs must be a pair"),
+    ],
+)
+def test_a_scaling_that_makes_no_sense_is_refused(given, message, tmp_path):
+    net = cr.Model([cr.Linear(2, 1)], cr.MeanSquaredError())
+    with pytest.raises(ValueError, match=message):
+        program.export(net, tmp_path, **given)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_shape_that_does_not_fit_is_told(tmp_path):
     net = cr.Model([cr.Linear(4, 3)], cr.MeanSquaredError())
     with pytest.raises(ValueError, match="must be 4, got shape"):

@@ -1,13 +1,13 @@
 """``chainrule export``."""
 
 from dataclasses import dataclass
-from importlib import import_module
 from math import prod
 from pathlib import Path
 
 from chainrule.cli.errors import UsageError
 from chainrule.cli.predict import load_own
 from chainrule.cli.prepare import Preparation
+from chainrule.interop.program import export
 from chainrule.model import Model
 
 __all__ = ["OnnxOptions", "export_command"]
@@ -81,7 +81,14 @@ def _to_numpy(path: Path, out: Path | None, shape: Shape | None, code: Path | No
     model = load_own(path, code)
     folder = path.with_name(f"{path.stem}-numpy") if out is None else out
     shape = shape or _shape_in_training(model, path)
-    program = import_module("chainrule.interop.program").export(model, folder, shape)
+    lengths = None if shape is None else [n for n in shape if n is not None]
+    inputs = outputs = None
+    if "preparation" in model.metadata:
+        preparation = Preparation.of(model, path)
+        inputs = (preparation.mean, preparation.deviation)
+        if preparation.target_deviation is not None:
+            outputs = (preparation.target_mean, preparation.target_deviation)
+    program = export(model, folder, lengths, inputs=inputs, outputs=outputs)
     print(f"Written: {program}, with its arrays beside it.")
     return 0
 

@@ -6,21 +6,28 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from chainrule.interop.program import functions
 from chainrule.interop.program.rules import RULES
 from chainrule.interop.program.writer import Writer
+from chainrule.layer import Array
 from chainrule.losses import BinaryCrossEntropy, CrossEntropy, SoftmaxCrossEntropy
 from chainrule.model import Model
 from chainrule.storage import write_atomically
 
 __all__ = ["export"]
 
+Scaling = tuple[ArrayLike, ArrayLike]  # mean and deviation
+
 
 def export(
     model: Model,
     folder: str | os.PathLike[str],
     input_shape: int | Sequence[int] | None = None,
+    *,
+    inputs: Scaling | None = None,
+    outputs: Scaling | None = None,
 ) -> Path:
     """Write ``predict.py`` and ``predict.npz`` into a folder: the net as a program of its own.
 
@@ -36,6 +43,13 @@ def export(
         Where to write; made if it is not there.
     input_shape : int or sequence of int, optional
         The shape of one sample. Then the program checks the shape of what it is given.
+    inputs : pair (mean, deviation) of number or array, optional
+        How raw values were scaled before training. The program then has a function ``prepare``,
+        which lays each sample end to end and returns (raw - mean) / deviation; its command line
+        takes raw samples.
+    outputs : pair (mean, deviation) of number, optional
+        How the targets were scaled. The program then has a function ``values``, which returns the
+        outputs in the target's own units: outputs * deviation + mean; its command line does so.
 
     Returns
     -------
@@ -47,7 +61,7 @@ def export(
     TypeError
         If layers are of classes that have no function yet; all are named.
     ValueError
-        If the net does not take samples of ``input_shape``.
+        If the net does not take samples of ``input_shape``, or a mean or deviation makes no sense.
     OSError
         If the folder cannot be written.
 
@@ -69,7 +83,8 @@ def export(
     shape = None if input_shape is None else _checked_shape(model, input_shape)
     writer = Writer(RULES)
     _write_layers(model, writer, shape)
-    text = _program(model, writer, shape, _answers(model, writer))
+    before, after = _scaling(writer, inputs, outputs)
+    text = _program(model, writer, shape, _answers(model, writer), before, after)
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,6 +93,47 @@ def export(
     write_atomically(folder / "predict.npz", content.getvalue())
     write_atomically(folder / "predict.py", text.encode())
     return folder / "predict.py"
+
+
+def _scaling(
+    writer: Writer, inputs: Scaling | None, outputs: Scaling | None
+) -> tuple[list[str], list[str]]:
+    """Return the functions ``prepare`` and ``values``, as lines; no lines where none is asked for.
+
+    In the program as in training they compute in float64: near a large mean float32 has no digits.
+    """
+    before, after = [], []
+    if inputs is not None:
+        writer.arrays["mean"], writer.arrays["deviation"] = _checked_scale("inputs", inputs)
+        before = [
+            "def prepare(raw):",
+            '    """Return raw samples as the net takes them: scaled as in training."""',
+            '    rows = np.reshape(raw, (len(raw), -1)).astype("float64")',
+            '    return (rows - scales["mean"]) / scales["deviation"]',
+        ]
+    if outputs is not None:
+        mean, deviation = (repr(float(n)) for n in _checked_scale("outputs", outputs))
+        after = [
+            "def values(outputs):",
+            '    """Return the outputs in the units of what is predicted."""',
+            f'    return outputs.astype("float64") * {deviation} + {mean}',
+        ]
+    return before, after
+
+
+def _checked_scale(name: str, scale: Scaling) -> tuple[Array, Array]:
+    try:
+        mean, deviation = (np.asarray(part, np.float64) for part in scale)
+        sound = bool(np.isfinite(mean).all() and np.isfinite(deviation).all())
+        sound = sound and bool((deviation > 0).all()) and (name == "inputs" or mean.size == 1)
+    except (TypeError, ValueError):
+        sound = False
+    if not sound:
+        raise ValueError(
+            f"export: {name} must be a pair (mean, deviation) of finite numbers, the deviation "
+            f"greater than 0, got {scale!r:.200}."
+        )
+    return mean, deviation
 
 
 def _check(model: Model) -> None:
@@ -156,13 +212,19 @@ def _program(
     writer: Writer,
     shape: tuple[int, ...] | None,
     answers: list[str],
+    before: list[str],
+    after: list[str],
 ) -> str:
     """Return the text of the program."""
     # Half precision is kept in the file, and computed in float32.
     computed = np.result_type(model.dtype, np.float32).name
     order = {name: i for i, name in enumerate(vars(functions))}
     called = sorted(writer.functions, key=lambda name: order.get(name, len(order)))
-    answer = "predict_classes" if answers else "predict"
+    samples = "prepare(samples)" if before else "samples"
+    answer = f"{'predict_classes' if answers else 'predict'}({samples})"
+    saved = f"predict({samples})"
+    if after:
+        answer, saved = f"values({answer})", f"values({saved})"
     lines = [
         '"""A trained net, written out by chainrule. It needs NumPy alone.',
         "",
@@ -187,6 +249,7 @@ def _program(
     lines += [
         "# What the net has learned: arrays by name.",
         'with np.load(Path(__file__).with_name("predict.npz"), allow_pickle=False) as file:',
+        *(['    scales = {name: file[name] for name in ("mean", "deviation")}'] if before else []),
         f'    w = {{name: file[name].astype("{computed}") for name in file.files}}',
         "",
         "",
@@ -198,15 +261,15 @@ def _program(
         f'    return x.astype("{model.dtype.name}")',
         "",
         "",
-        *([*answers, "", ""] if answers else []),
+        *(line for part in (answers, before, after) if part for line in (*part, "", "")),
         'if __name__ == "__main__":',
         "    if len(sys.argv) not in (2, 3):",
         "        sys.exit(__doc__)",
         "    samples = np.load(sys.argv[1], allow_pickle=False)",
         "    if len(sys.argv) == 2:",
-        f"        print({answer}(samples))",
+        f"        print({answer})",
         "    else:",
-        "        np.save(sys.argv[2], predict(samples))",
+        f"        np.save(sys.argv[2], {saved})",
         "",
     ]
     return "\n".join(lines)
