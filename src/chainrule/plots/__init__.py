@@ -8,6 +8,7 @@ is left alone.
 from chainrule.plots.classification import confusion, mistakes
 from chainrule.plots.curves import compare, curves
 from chainrule.plots.learning_rate import learning_rate
+from chainrule.plots.net import net
 from chainrule.plots.profile import profile
 from chainrule.plots.regression import predicted
 from chainrule.plots.weights import weights
@@ -18,6 +19,7 @@ __all__ = [
     "curves",
     "learning_rate",
     "mistakes",
+    "net",
     "predicted",
     "profile",
     "weights",

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from chainrule.layer import Array
-from chainrule.plots.figure import BLUE, ORANGE, own_axes, tiles
+from chainrule.plots.figure import BLUE, FAINT, ORANGE, own_axes, tiles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +19,7 @@ NAMED = 30
 
 
 def confusion(
-    matrix: ArrayLike, names: Sequence[str] | None = None, ax: "Axes | None" = None
+    matrix: ArrayLike, names: Sequence[str] | None = None, *, ax: "Axes | None" = None
 ) -> "Axes":
     """Draw a confusion matrix: a row for each true class, a column for each predicted one.
 
@@ -143,7 +143,7 @@ def mistakes(
         cell.imshow(images[i], cmap="gray_r")
         cell.set_xticks([])
         cell.set_yticks([])
-        cell.spines[:].set_color("0.8")
+        cell.spines[:].set_color(FAINT)
         cell.set_title(
             f"{names[targets[i]]} \N{RIGHTWARDS ARROW} {names[predicted[i]]}{gap}"
             f"{100 * probabilities[i, predicted[i]]:.0f} %",

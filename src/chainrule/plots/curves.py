@@ -1,8 +1,9 @@
 """How loss and accuracy went."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
-from chainrule.plots.figure import BLUE, ORANGE, clean, own_axes
+from chainrule.plots.figure import BLUE, COLORS, ORANGE, clean, own_axes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,11 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["compare", "curves"]
 
-# Okabe and Ito's, which colour-blind people can tell apart.
-COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 
-
-def curves(history: "History", ax: "Axes | None" = None) -> "Axes":
+def curves(history: "History", *, ax: "Axes | None" = None) -> "Axes":
     """Draw loss and accuracy by epoch.
 
     Parameters
@@ -54,7 +52,7 @@ def curves(history: "History", ax: "Axes | None" = None) -> "Axes":
     return ax
 
 
-def compare(histories: "Mapping[str, History]", ax: "Axes | None" = None) -> "Axes":
+def compare(histories: "Mapping[str, History]", *, ax: "Axes | None" = None) -> "Axes":
     """Draw the same figure of several runs by epoch: accuracy on held-out data if all have it.
 
     Parameters
@@ -108,12 +106,14 @@ def _losses(ax: Any, history: "History") -> None:
 
 def _accuracy(ax: Any, history: "History") -> None:
     pairs = zip(history["epoch"], history["validation_accuracy"], strict=True)
-    measured = [(epoch, 100 * value) for epoch, value in pairs if value is not None]
-    epochs, values = zip(*measured, strict=True)
-    ax.plot(epochs, values, color=ORANGE, marker=_marker(history))
-    best = max(range(len(values)), key=values.__getitem__)
-    ax.plot(epochs[best], values[best], "o", color=ORANGE, markersize=8, fillstyle="none")
-    title = f"Accuracy on held-out data: at best {values[best]:.2f} %"
+    measured = [(epoch, 100 * v) for epoch, v in pairs if v is not None and math.isfinite(v)]
+    title = "Accuracy on held-out data"
+    if measured:
+        epochs, values = zip(*measured, strict=True)
+        ax.plot(epochs, values, color=ORANGE, marker=_marker(history))
+        best = max(range(len(values)), key=values.__getitem__)
+        ax.plot(epochs[best], values[best], "o", color=ORANGE, markersize=8, fillstyle="none")
+        title += f": at best {values[best]:.2f} %"
     ax.set(title=title, xlabel="epoch", ylabel="% right")
     _epochs(ax, history)
 

@@ -1,19 +1,40 @@
 """What all pictures share."""
 
 import math
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from chainrule.notebook import in_notebook
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from matplotlib.axes import Axes
 
-__all__ = ["BLUE", "GREY", "ORANGE", "clean", "own_axes", "tiles"]
+__all__ = [
+    "BLUE",
+    "COLORS",
+    "FAINT",
+    "GREY",
+    "ORANGE",
+    "clean",
+    "ink",
+    "own_axes",
+    "pictures_need",
+    "tiles",
+]
 
 # Told apart by everyone, also in grey print (from the palette of Okabe and Ito, 2008).
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#5F6B7A"
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#808080")
+# Of grids and frames: on white and on black it is a light and a dark grey.
+FAINT = (0.5, 0.5, 0.5, 0.3)
 
 
 def own_axes(ax: "Axes | None", width: float, height: float) -> "Axes":
     """Return ``ax``, or the axes of a new figure of so many inches.
+
+    In a notebook it is a figure of pyplot, since that is what a notebook shows under the cell.
 
     Raises
     ------
@@ -22,20 +43,43 @@ def own_axes(ax: "Axes | None", width: float, height: float) -> "Axes":
     """
     if ax is not None:
         return ax
-    try:
+    axes: Axes
+    with pictures_need("matplotlib"):
+        if in_notebook():
+            from matplotlib import pyplot
+
+            axes = pyplot.figure(figsize=(width, height), dpi=100, layout="constrained").subplots()
+            return axes
         from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "Pictures need matplotlib: pip install 'chainrule[plots]'."
-        ) from error
-    axes: Axes = Figure(figsize=(width, height), dpi=150, layout="constrained").subplots()
+
+    axes = Figure(figsize=(width, height), dpi=150, layout="constrained").subplots()
     return axes
+
+
+@contextmanager
+def pictures_need(package: str) -> "Iterator[None]":
+    """Import a package inside: if it is not there, the error names the command that brings it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != package:
+            raise
+        raise ModuleNotFoundError(
+            f"Pictures need {package}: pip install 'chainrule[plots]'.", name=package
+        ) from None
+
+
+def ink() -> Any:
+    """Return the colour of text as matplotlib is set: black, on a dark style white."""
+    import matplotlib as mpl
+
+    return mpl.rcParams["text.color"]
 
 
 def clean(ax: Any) -> None:
     """Take away the frame on the right and on top, and draw a faint grid."""
     ax.spines[["top", "right"]].set_visible(False)
-    ax.grid(color="0.9", linewidth=0.6)
+    ax.grid(color=FAINT, linewidth=0.6)
     ax.set_axisbelow(True)
 
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from chainrule.plots.figure import BLUE, GREY, ORANGE, clean, own_axes
+from chainrule.plots.figure import BLUE, GREY, ORANGE, clean, ink, own_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,7 +74,7 @@ def _times(ax: Any, rows: "list[ProfileRow]", step: float) -> None:
     if floors:
         places, seconds = zip(*floors, strict=True)
         ax.barh(
-            places, [per_second * s for s in seconds], 0.7, fill=False, edgecolor="black",
+            places, [per_second * s for s in seconds], 0.7, fill=False, edgecolor=ink(),
             label="matrix products alone",
         )  # fmt: skip
     for i, row in enumerate(rows):

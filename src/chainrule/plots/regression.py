@@ -14,7 +14,7 @@ __all__ = ["predicted"]
 
 
 def predicted(
-    targets: ArrayLike, values: ArrayLike, name: str | None = None, ax: "Axes | None" = None
+    targets: ArrayLike, values: ArrayLike, name: str | None = None, *, ax: "Axes | None" = None
 ) -> "Axes":
     """Draw predicted over true values: on the line they are equal.
 

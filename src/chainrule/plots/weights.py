@@ -6,7 +6,7 @@ import numpy as np
 
 from chainrule.layer import Array
 from chainrule.layers import Conv2d, Linear
-from chainrule.plots.figure import own_axes, tiles
+from chainrule.plots.figure import FAINT, own_axes, tiles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,7 +76,7 @@ def weights(
         cell.imshow(image, cmap="RdBu_r", vmin=-limit, vmax=limit)
         cell.set_xticks([])
         cell.set_yticks([])
-        cell.spines[:].set_color("0.8")
+        cell.spines[:].set_color(FAINT)
     return ax
 
 
