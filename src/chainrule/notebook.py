@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterable, Sequence
 __all__ = ["escape", "in_notebook", "page", "row", "table"]
 
 STYLE = """
-.chainrule{color:inherit;font-size:13px;line-height:1.45}
+.chainrule{color:inherit;font-size:13px;line-height:1.45;overflow-x:auto}
+.chainrule img{max-width:100%}
 .chainrule table{border-collapse:collapse;table-layout:auto;margin:.3em 0;font-size:inherit}
 .chainrule th,.chainrule td{text-align:right;white-space:nowrap;padding:.15em .9em .15em .3em;
 border:0;border-bottom:1px solid rgba(128,128,128,.3)}

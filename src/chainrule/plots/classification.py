@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from chainrule.layer import Array
-from chainrule.plots.figure import BLUE, FAINT, ORANGE, own_axes, tiles
+from chainrule.plots.figure import BLUE, FAINT, ORANGE, own_axes, show_image, tiles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,8 +90,8 @@ def mistakes(
 
     Parameters
     ----------
-    images : array, shape (samples, height, width)
-        As they look, not standardised.
+    images : array, shape (samples, height, width), or with channels as a fourth axis
+        As they look, not standardised: grey, or three channels of colour.
     targets : array of int, shape (samples,)
         True classes.
     probabilities : array, shape (samples, classes)
@@ -122,7 +122,13 @@ def mistakes(
             f"mistakes: {len(images)} images, {len(targets)} targets and {len(probabilities)} "
             "predictions; needs as many of each, and at least one."
         )
+    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[-1] not in (1, 3)):
+        raise ValueError(
+            "mistakes: the images must have shape (samples, height, width) or (samples, height, "
+            f"width, 1 or 3), got {images.shape}."
+        )
     names = _names("mistakes", names, probabilities.shape[1])
+    low, high = float(images.min()), float(images.max())
     predicted = probabilities.argmax(axis=1)
     of_true = probabilities[np.arange(len(targets)), targets]
     wrong = np.flatnonzero(predicted != targets)
@@ -140,7 +146,7 @@ def mistakes(
         fontsize=11,
     )
     for cell, i in zip(tiles(ax, len(chosen), columns, caption), chosen, strict=True):
-        cell.imshow(images[i], cmap="gray_r")
+        show_image(cell, images[i], low, high)
         cell.set_xticks([])
         cell.set_yticks([])
         cell.spines[:].set_color(FAINT)

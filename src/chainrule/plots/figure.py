@@ -4,6 +4,9 @@ import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from chainrule.layer import Array
 from chainrule.notebook import in_notebook
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ __all__ = [
     "ink",
     "own_axes",
     "pictures_need",
+    "show_image",
     "tiles",
 ]
 
@@ -100,3 +104,20 @@ def tiles(ax: Any, count: int, columns: int, caption: float = 0.0) -> list[Any]:
         )
         for i in range(count)
     ]
+
+
+def show_image(ax: Any, image: Array, low: float | None = None, high: float | None = None) -> None:
+    """Draw one image: grey where it has one channel, in colour where it has three.
+
+    ``low`` and ``high`` are black and white of a colour image, if it is no image of bytes.
+    """
+    if image.ndim == 3 and image.shape[-1] == 3:
+        if image.dtype != np.uint8:
+            low = float(image.min()) if low is None else low
+            high = float(image.max()) if high is None else high
+            image = np.clip((image - low) / ((high - low) or 1.0), 0, 1)
+        ax.imshow(image, interpolation="nearest")
+        return
+    if image.ndim == 3:
+        image = image.mean(axis=-1)
+    ax.imshow(image, cmap="gray_r", interpolation="nearest")

@@ -76,7 +76,7 @@ def _curves(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
                 continue
             x = 4 + (WIDTH - 8) * i / (len(rows) - 1)
             y = 4 + (HEIGHT - 8) * ((high - value) / (high - low) if high > low else 0.5)
-            words.append(f"{pen}{x:.1f} {y:.1f}")
+            words.append(f"{pen}{x:.1f} {y:.1f}{'h0' if pen == 'M' else ''}")  # h0: a dot
             pen = "L"
         pieces.append(
             f'<path d="{" ".join(words)}" fill="none" stroke="{COLORS[name]}" stroke-width="1.8" '
