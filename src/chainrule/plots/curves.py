@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from chainrule.plots.figure import BLUE, COLORS, ORANGE, clean, own_axes
+from chainrule.plots.figure import BLUE, COLORS, ORANGE, clean, own_axes, width_in_inches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,9 +46,12 @@ def curves(history: "History", *, ax: "Axes | None" = None) -> "Axes":
         _losses(ax, history)
         return ax
     ax.axis("off")
-    _losses(ax.inset_axes((0, 0, 0.44, 1)), history)
-    right = ax.inset_axes((0.56, 0, 0.44, 1))
+    left, right = ax.inset_axes((0, 0, 0.44, 1)), ax.inset_axes((0.56, 0, 0.44, 1))
+    _losses(left, history)
     _accuracy(right, history)
+    if width_in_inches(ax) < 6:  # else the titles would run into each other
+        for half in (left, right):
+            half.title.set_fontsize(8)
     return ax
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "pictures_need",
     "show_image",
     "tiles",
+    "width_in_inches",
 ]
 
 # Told apart by everyone, also in grey print (from the palette of Okabe and Ito, 2008).
@@ -85,6 +86,11 @@ def clean(ax: Any) -> None:
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(color=FAINT, linewidth=0.6)
     ax.set_axisbelow(True)
+
+
+def width_in_inches(ax: Any) -> float:
+    """Return how wide axes are, as far as that is known before they are drawn."""
+    return float(ax.get_window_extent().width / ax.figure.dpi)
 
 
 def tiles(ax: Any, count: int, columns: int, caption: float = 0.0) -> list[Any]:

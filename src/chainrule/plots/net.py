@@ -63,16 +63,16 @@ def net(
         from matplotlib.patches import FancyBboxPatch
     graph = layers_graph(outline, most, _inches)
     wide, high = graph.graph["width"], graph.graph["height"]
-    margin, title = 0.2, 0.35
-    given = ax is not None
-    ax = own_axes(ax, max(wide + 2 * margin, 2.4), high + 2 * margin + title)
+    margin = 0.2
+    room = wide + 2 * margin, high + 2 * margin
+    scale = 1.0 if ax is None else _scale(ax, *room)
+    ax = _axes_of(*room) if ax is None else ax
     ax.set(
         xlim=(-margin, wide + margin), ylim=(-high - margin, margin), aspect="equal",
         title=f"{model.parameters.size:,} parameters",
     )  # fmt: skip
     ax.title.set_fontsize(10)
     ax.axis("off")
-    scale = _scale(ax, wide + 2 * margin, high + 2 * margin) if given else 1.0
     for heading, left, top, width, height in graph.graph["frames"]:
         ax.add_patch(
             FancyBboxPatch(
@@ -96,6 +96,15 @@ def net(
     return ax
 
 
+def _axes_of(wide: float, high: float) -> "Axes":
+    """Return axes of a new figure that are exactly so large, with room for a title above."""
+    width, height = max(wide, 2.4), high + 0.35
+    ax = own_axes(None, width, height)
+    ax.figure.set_layout_engine("none")  # type: ignore[union-attr]  # the stubs allow a SubFigure
+    ax.set_position((0, 0, 1, high / height))
+    return ax
+
+
 def _node(ax: Any, node: dict[str, Any], scale: float) -> None:
     from matplotlib.colors import to_rgb
     from matplotlib.patches import FancyBboxPatch
@@ -116,7 +125,7 @@ def _node(ax: Any, node: dict[str, Any], scale: float) -> None:
             linestyle="--" if node["kind"] == "more" else "-",
         )
     )
-    options = {"ha": "center", "va": "center_baseline", "color": ink(), "zorder": 3}
+    options = {"ha": "center", "va": "center_baseline", "color": ink(), "zorder": 4}
     two = bool(node["words"])
     ax.text(x, y + 0.085 * two, node["label"], fontsize=SIZE * scale, **options)
     if two:
