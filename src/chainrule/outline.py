@@ -117,6 +117,11 @@ def trace(net: Layer, x: Array, see: Callable[[str, Array], object]) -> Array:
         The input.
     see : function (path, output)
         Called for each layer when it is done: those inside come before what they are in.
+
+    Raises
+    ------
+    TypeError
+        If a layer cannot be copied.
     """
     shared = {
         id(value): value
@@ -124,7 +129,12 @@ def trace(net: Layer, x: Array, see: Callable[[str, Array], object]) -> Array:
         for value in vars(layer).values()
         if isinstance(value, np.ndarray)
     }
-    twin = copy.deepcopy(net, shared)
+    try:
+        twin = copy.deepcopy(net, shared)
+    except TypeError as error:
+        raise TypeError(
+            f"a layer cannot be copied, which looking into it needs: {error}"
+        ) from error
     twin.set_modes(training=False, keeping=False)
     for path, layer in list(twin.named_layers()):
         _watch(layer, path, see)

@@ -162,6 +162,34 @@ def test_looking_leaves_the_model_as_it_is(rng):
     assert all("forward" not in vars(layer) for layer in net.layers)
 
 
+def test_a_layer_that_cannot_be_copied_is_said():
+    import threading
+
+    class Locked(ReLU):
+        def __init__(self):
+            self.lock = threading.Lock()
+
+    net = Model([Linear(2, 2), Locked()], MeanSquaredError())
+    with pytest.raises(TypeError, match="a layer cannot be copied"):
+        plots.activations(net, np.ones((2, 2)))
+    assert "Locked()" in net._repr_html_()
+
+
+def test_looking_from_within_a_training(data):
+    looked = []
+
+    def look(run):
+        looked.append((run.model._repr_html_(), plots.activations(run.model, data[0])))
+
+    nets = [mlp(), mlp()]
+    hook = Hook(on_step_end=look)
+    train(nets[0], 0.1, 2, data, callbacks=[hook], detect_anomalies=True, verbose=False)
+    train(nets[1], 0.1, 2, data, verbose=False)
+    assert len(looked) == 2
+    np.testing.assert_array_equal(nets[0].parameters, nets[1].parameters)
+    train(nets[0], 0.1, 2, data, callbacks=[hook], profile=True, verbose=False)
+
+
 def test_activations_of_sequences_and_containers(rng, tmp_path):
     net = Model([Embedding(9, 4), TransformerBlock(4, 2), Linear(4, 9)], SoftmaxCrossEntropy())
     x = rng.integers(0, 9, (3, 5))
@@ -183,6 +211,8 @@ def test_activations_of_a_deep_net_and_of_no_numbers(tmp_path):
     axes = plots.activations(deep, np.ones((3, 4)))
     assert axes.get_title() == "Outputs of 30 of the 200 layers"
     assert len(axes.get_yticklabels()) == 30
+    with pytest.raises(ValueError, match="must be numbers"):
+        plots.activations(deep, [["a"]])
     deep.layers[0].weights[...] = np.nan
     axes = plots.activations(deep, np.ones((3, 4)))
     assert axes.texts[0].get_text() == "no finite number"
@@ -239,6 +269,15 @@ def test_numbers_and_many_classes(rng, tmp_path):
     assert drawn(one, tmp_path) > 2000
     still = plots.decision_boundary(mlp(2), np.zeros((3, 2)), np.eye(3), resolution=10)
     assert drawn(still, tmp_path) > 2000
+
+
+def test_a_net_that_gives_nan_is_drawn(rng, tmp_path):
+    x = rng.standard_normal((5, 2))
+    for net in (mlp(2), Model([Linear(2, 1)], MeanSquaredError())):
+        net.parameters[:] = np.nan
+        with np.errstate(invalid="ignore"):
+            axes = plots.decision_boundary(net, x, np.zeros(5, int), resolution=10)
+        assert drawn(axes, tmp_path) > 2000
 
 
 def test_what_has_no_boundary(rng):
@@ -328,6 +367,10 @@ def test_mistakes_in_colour(rng, tmp_path):
     assert drawn(plots.mistakes(rng.random((3, 4, 4, 1)), targets, answers), tmp_path) > 3000
     with pytest.raises(ValueError, match="the images must have shape"):
         plots.mistakes(rng.random((3, 16)), targets, answers)
+    with pytest.raises(ValueError, match="classes from 0 to 1"):
+        plots.mistakes(floats, np.full(3, 2), answers)
+    one_hot = plots.mistakes(floats, np.eye(2)[targets], answers)
+    assert one_hot.get_title() == axes.get_title()
 
 
 def test_confusion_of_a_single_class(tmp_path):

@@ -126,3 +126,34 @@ def test_curves_with_nan(tmp_path):
     only = History()
     only.append({"epoch": 1, "loss": float("nan"), "validation_accuracy": float("nan")})
     assert drawn(plots.curves(only), tmp_path) > 3000
+
+
+def test_a_dollar_is_no_formula(rng, tmp_path):
+    """matplotlib would read what stands between two of them as mathematics, and fail."""
+    odd = r"$\frac{$ <script>"
+
+    class Odd(ReLU):
+        def __repr__(self):
+            return odd
+
+    x, y = rng.random((9, 4)), np.arange(9) % 2
+    net = Model([Linear(4, 2), Odd()], SoftmaxCrossEntropy())
+    monitor = MonitorGradients()
+    history = train(net, 0.1, 1, (x, y), callbacks=[monitor], verbose=False)
+    monitor.layers = [odd]
+    probabilities = net.predict_proba(x)
+    images = x.reshape(9, 2, 2)
+    for axes in (
+        net.plot(),
+        plots.activations(net, x),
+        plots.activations(net, x, 1),
+        plots.compare({odd: history}),
+        plots.confusion([[3, 1], [0, 2]], [odd, "b"]),
+        plots.decision_boundary(net, x, y, names=[odd] * 4, classes=[odd, "b"], resolution=9),
+        plots.gradient_flow(monitor),
+        plots.mistakes(images, y, probabilities, [odd, "b"]),
+        plots.predicted(y, y, odd),
+        plots.saliency(net, x, y, names=[odd] * 4),
+        plots.saliency(net, x, y, names=[odd] * 2, image_shape=(2, 2)),
+    ):
+        assert drawn(axes, tmp_path) > 2000

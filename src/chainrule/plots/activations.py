@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from chainrule.layer import Array
 from chainrule.model import Model
 from chainrule.outline import trace
-from chainrule.plots.figure import BLUE, FAINT, ORANGE, clean, own_axes, tiles
+from chainrule.plots.figure import BLUE, FAINT, ORANGE, clean, own_axes, tiles, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,8 +67,8 @@ def activations(
     >>> plots.activations(net, x, 1).get_title()
     'Outputs of 1: ReLU(), the first 30 samples'
     """
-    given = np.asarray(x)
-    if given.ndim == 0 or not len(given):
+    given = model._as_input(x)
+    if not len(given):
         raise ValueError(f"activations: needs at least one sample, got shape {given.shape}.")
     inner = {
         path: part
@@ -80,7 +80,7 @@ def activations(
         if path not in inner:
             raise KeyError(f"activations: no layer {path!r}; there are: {', '.join(inner)}.")
         found: dict[str, Array] = {}
-        trace(model._net, model._as_input(given[:most]), lambda p, y: found.update({p: y}))
+        trace(model._net, given[:most], lambda p, y: found.update({p: y}))
         return _outputs(found[path], f"{path}: {inner[path]!r}", most, ax)
     leaves = [path for path, part in inner.items() if not part.children()]
     title = "Outputs of the layers"
@@ -95,7 +95,7 @@ def activations(
         if path in wanted:
             figures[path] = _spread(y)
 
-    trace(model._net, model._as_input(given), see)
+    trace(model._net, given, see)
     rows = [(f"{path}: {inner[path]!r}", *figures[path]) for path in leaves if path in figures]
     return _lines(rows, title, ax)
 
@@ -118,14 +118,13 @@ def _lines(rows: list[tuple[str, Array, float]], title: str, ax: "Axes | None") 
         ax.plot([low, high], [i, i], color=BLUE, linewidth=1.2)
         ax.plot([lower, upper], [i, i], color=BLUE, linewidth=5, solid_capstyle="butt")
         ax.plot([median], [i], "o", color=ORANGE, markersize=4)
-        words = f"{100 * zeros:.0f} % zero" if zeros >= 0.005 else ""
-        words = words if np.isfinite(median) else "no finite number"
+        note = f"{100 * zeros:.0f} % zero" if zeros >= 0.005 else ""
+        note = note if np.isfinite(median) else "no finite number"
         ax.annotate(
-            words, (1, i), (5, 0), xycoords=("axes fraction", "data"), fontsize=8,
+            note, (1, i), (5, 0), xycoords=("axes fraction", "data"), fontsize=8,
             textcoords="offset points", va="center",
         )  # fmt: skip
-    labels = [text if len(text) <= LETTERS else f"{text[: LETTERS - 1]}…" for text, *_ in rows]
-    ax.set_yticks(range(len(rows)), labels)
+    ax.set_yticks(range(len(rows)), [words(text, LETTERS) for text, *_ in rows])
     ax.set_ylim(len(rows) - 0.5, -0.5)  # the first layer on top
     ax.axvline(0, color=FAINT, linewidth=1)
     ax.set(title=title, xlabel="1 %, 25 %, median, 75 %, 99 %")
@@ -136,7 +135,7 @@ def _lines(rows: list[tuple[str, Array, float]], title: str, ax: "Axes | None") 
 
 
 def _outputs(y: Array, name: str, most: int, ax: "Axes | None") -> "Axes":
-    name = name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
+    name = words(name, LETTERS)
     finite = y[np.isfinite(y)]
     limit = float(np.abs(finite).max(initial=0)) or 1.0
     signed = bool((finite < 0).any())

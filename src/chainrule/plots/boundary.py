@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from chainrule.layer import Array
 from chainrule.losses import BinaryCrossEntropy
 from chainrule.model import Model
-from chainrule.plots.figure import COLORS, ink, own_axes
+from chainrule.plots.figure import COLORS, ink, own_axes, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -106,8 +106,8 @@ def decision_boundary(
         _draw_points(ax, points, targets, labels)
     else:
         _draw_values(ax, sides, answers.reshape(resolution, resolution), points, y)
-    words = [str(names[i]) if names is not None else f"feature {i}" for i in features]
-    ax.set(xlabel=words[0], ylabel=words[1])
+    across, up = (f"feature {i}" if names is None else words(names[i]) for i in features)
+    ax.set(xlabel=across, ylabel=up)
     title = "What the net says of every place"
     ax.set_title(title if count == 2 else f"{title}; other features at their median",
                  fontsize=11)  # fmt: skip
@@ -143,7 +143,7 @@ def _labels(classes: Sequence[str] | None, count: int) -> list[str]:
         return [str(i) for i in range(count)]
     if len(classes) != count:
         raise ValueError(f"decision_boundary: {len(classes)} names for {count} classes.")
-    return [str(name) for name in classes]
+    return [words(name) for name in classes]
 
 
 def _classes(y: ArrayLike | None, count: int) -> Array | None:

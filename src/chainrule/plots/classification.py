@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from chainrule.layer import Array
-from chainrule.plots.figure import BLUE, FAINT, ORANGE, own_axes, show_image, tiles
+from chainrule.metrics import labels
+from chainrule.plots.figure import BLUE, FAINT, ORANGE, own_axes, show_image, tiles, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,7 +93,7 @@ def mistakes(
     ----------
     images : array, shape (samples, height, width), or with channels as a fourth axis
         As they look, not standardised: grey, or three channels of colour.
-    targets : array of int, shape (samples,)
+    targets : array of int, shape (samples,), or one-hot rows
         True classes.
     probabilities : array, shape (samples, classes)
         Predicted.
@@ -106,7 +107,7 @@ def mistakes(
     Raises
     ------
     ValueError
-        If there is no image, or the arrays differ in length.
+        If there is no image, the arrays differ in length, or a target is no class.
 
     Examples
     --------
@@ -129,6 +130,12 @@ def mistakes(
         )
     names = _names("mistakes", names, probabilities.shape[1])
     low, high = float(images.min()), float(images.max())
+    targets = labels(targets)
+    if targets.ndim != 1 or not 0 <= targets.min() <= targets.max() < probabilities.shape[1]:
+        raise ValueError(
+            f"mistakes: the targets must be classes from 0 to {probabilities.shape[1] - 1}, one "
+            "for each image."
+        )
     predicted = probabilities.argmax(axis=1)
     of_true = probabilities[np.arange(len(targets)), targets]
     wrong = np.flatnonzero(predicted != targets)
@@ -173,4 +180,4 @@ def _names(function: str, names: Sequence[str] | None, count: int) -> list[str]:
         return [str(i) for i in range(count)]
     if len(names) != count:
         raise ValueError(f"{function}: {len(names)} names for {count} classes.")
-    return list(names)
+    return [words(name) for name in names]

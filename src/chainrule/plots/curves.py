@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from chainrule.plots.figure import BLUE, COLORS, ORANGE, clean, own_axes, width_in_inches
+from chainrule.plots.figure import BLUE, COLORS, ORANGE, clean, own_axes, width_in_inches, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,7 +89,7 @@ def compare(histories: "Mapping[str, History]", *, ax: "Axes | None" = None) -> 
         style = ("-", "--", ":", "-.")[i // len(COLORS) % 4]
         values: Any = history["epoch"], history[column]
         color = COLORS[i % len(COLORS)]
-        ax.plot(*values, color=color, linestyle=style, marker=_marker(longest), label=name)
+        ax.plot(*values, color=color, linestyle=style, marker=_marker(longest), label=words(name))
     ax.set(xlabel="epoch", ylabel=column.replace("_", " "))
     ax.legend(frameon=False, fontsize=8)
     _epochs(ax, longest)

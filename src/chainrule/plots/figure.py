@@ -27,6 +27,7 @@ __all__ = [
     "show_image",
     "tiles",
     "width_in_inches",
+    "words",
 ]
 
 # Told apart by everyone, also in grey print (from the palette of Okabe and Ito, 2008).
@@ -86,6 +87,20 @@ def clean(ax: Any) -> None:
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(color=FAINT, linewidth=0.6)
     ax.set_axisbelow(True)
+
+
+def words(text: object, most: int | None = None) -> str:
+    """Return a text as matplotlib shows it, cut off after ``most`` letters: a $ is no formula.
+
+    Examples
+    --------
+    >>> words("Linear(784, 100)", 9)
+    'Linear(7…'
+    """
+    text = str(text)
+    if most is not None and len(text) > most:
+        text = f"{text[: most - 1]}…"
+    return text.replace("$", r"\$")
 
 
 def width_in_inches(ax: Any) -> float:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.plots.figure import clean, own_axes
+from chainrule.plots.figure import clean, own_axes, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,10 +57,9 @@ def gradient_flow(monitor: "MonitorGradients", *, ax: "Axes | None" = None) -> "
     named = _named(len(monitor.layers))
     marker = "." if len(monitor.steps) == 1 else ""
     for i, (layer, colour) in enumerate(zip(monitor.layers, colours, strict=True)):
-        label = layer if len(layer) <= LETTERS else f"{layer[: LETTERS - 1]}…"
         ax.plot(
             monitor.steps, sizes[:, i], color=colour, linewidth=1.3, marker=marker,
-            label=label if i in named else None,
+            label=words(layer, LETTERS) if i in named else None,
         )  # fmt: skip
     ax.set_yscale("log")
     ax.set(title="Size of the gradients", xlabel="step", ylabel="root of the mean square")

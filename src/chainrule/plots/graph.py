@@ -20,6 +20,7 @@ from chainrule.layers import (
 )
 from chainrule.outline import Outline, Part
 from chainrule.plots.figure import pictures_need
+from chainrule.plots.figure import words as cut
 
 __all__ = ["Point", "layers_graph"]
 
@@ -206,8 +207,7 @@ class _Drawing:
 
     def box(self, name: str, kind: str, label: str, words: str, size: int) -> Block:
         """Return a node with two lines of text."""
-        if len(label) > LETTERS:
-            label = f"{label[: LETTERS - 1]}…"
+        label = cut(label, LETTERS)
         width = max(self.measure(label), 0.9 * self.measure(words)) + 0.24
 
         def place(
@@ -265,8 +265,7 @@ class _Drawing:
 
     def framed(self, inner: Block, heading: str) -> Block:
         """Return a block with a frame round it."""
-        if len(heading) > LETTERS:
-            heading = f"{heading[: LETTERS - 1]}…"
+        heading = cut(heading, LETTERS)
         left, right = inner.left + FRAME, inner.right + FRAME
         # The heading stands to the left of the line, where no edge goes through it.
         left = max(left, self.measure(heading) + 0.26)

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from chainrule.layer import Array
 from chainrule.model import Model
-from chainrule.plots.figure import BLUE, FAINT, ORANGE, clean, own_axes, show_image, tiles
+from chainrule.plots.figure import BLUE, FAINT, ORANGE, clean, own_axes, show_image, tiles, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,7 +104,7 @@ def _bars(gradient: Array, names: Sequence[str] | None, ax: "Axes | None") -> "A
     order = np.argsort(-sizes, kind="stable")[:BARS]
     ax = own_axes(ax, 6.5, 1.0 + 0.25 * len(order))
     ax.barh(range(len(order)), sizes[order], 0.7, color=BLUE)
-    labels = [f"feature {i}" if names is None else str(names[i]) for i in order]
+    labels = [f"feature {i}" if names is None else words(names[i]) for i in order]
     ax.set_yticks(range(len(order)), labels)
     ax.set_ylim(len(order) - 0.5, -0.5)  # the greatest on top
     some = "" if len(order) == len(sizes) else f", the {len(order)} greatest"
@@ -163,5 +163,5 @@ def _name(target: Any, names: Sequence[str] | None) -> str:
         target = target.argmax()
     value = target.item()
     if names is not None and isinstance(value, int) and 0 <= value < len(names):
-        return str(names[value])
+        return words(names[value])
     return f"{value:g}"

@@ -7,12 +7,14 @@ import numpy as np
 from chainrule.layer import Array
 from chainrule.layers import Conv2d, Linear
 from chainrule.model import Model
-from chainrule.plots.figure import FAINT, own_axes, tiles
+from chainrule.plots.figure import FAINT, own_axes, tiles, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["weights"]
+
+LETTERS = 50
 
 
 def weights(
@@ -56,7 +58,7 @@ def weights(
         weights = first
     name, kind = "Weights", "units"
     if isinstance(weights, Linear | Conv2d):
-        name = f"Weights of {weights!r}"
+        name = f"Weights of {words(repr(weights), LETTERS)}"
     if isinstance(weights, Conv2d):
         kernels = weights.weights
         image_shape = (kernels.shape[0], kernels.shape[1])
