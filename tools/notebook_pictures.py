@@ -50,11 +50,11 @@ def main() -> None:
     train(plane, None, 80, (points, arm), optimizer=Adam(0.01), verbose=False)
 
     figure = Figure(figsize=(13, 6.6), dpi=80, layout="constrained")
-    cells = figure.subplots(2, 2)
+    cells = np.array([part.subplots() for part in figure.subfigures(2, 2).ravel()]).reshape(2, 2)
     plots.gradient_flow(monitor, ax=cells[0, 0])
     plots.activations(net, x[:300], ax=cells[0, 1])
     plots.decision_boundary(plane, points, arm, ax=cells[1, 0])
-    plots.saliency(net, x[:6], labels[:6], ax=cells[1, 1])
+    plots.saliency(net, x[:12], labels[:12], ax=cells[1, 1])
     figure.savefig(FOLDER / "insight.png")
 
 
