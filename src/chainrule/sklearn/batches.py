@@ -1,6 +1,7 @@
 """Mini-batches in the order that scikit-learn deals them, and the L2 penalty beside each."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,8 @@ class Penalty:
 class Deal:
     """Mini-batches (inputs, targets) or (inputs, targets, weights), dealt anew each epoch.
 
-    A mini-batch whose weights are all 0 is left out.
+    A mini-batch whose weights are all 0 is left out. A last one with fewer samples than it takes
+    joins the one before.
 
     Parameters
     ----------
@@ -81,6 +83,8 @@ class Deal:
         Draws the orders, as scikit-learn's ``shuffle`` does.
     penalty : Penalty or None
         Told of each mini-batch before it goes out.
+    least : int
+        How many samples a mini-batch takes: batch normalisation needs two.
     """
 
     def __init__(
@@ -93,15 +97,19 @@ class Deal:
         shuffle: bool,
         random: np.random.RandomState,
         penalty: Penalty | None,
+        least: int = 1,
     ) -> None:
         self.x, self.y, self.weights = x, y, weights
-        self.batch_size = batch_size
+        self._starts = [*range(0, self.samples, batch_size), self.samples]
+        if len(self._starts) > 2 and self.samples - self._starts[-2] < least:
+            del self._starts[-2]
         self.shuffle = shuffle
         self.random = random
         self.penalty = penalty
         self._order = np.arange(self.samples)
         sparse = hasattr(x, "toarray")
-        self._buffer = None if sparse else np.empty((batch_size, *x.shape[1:]), x.dtype)
+        largest = max(stop - start for start, stop in pairwise(self._starts))
+        self._buffer = None if sparse else np.empty((largest, *x.shape[1:]), x.dtype)
 
     @property
     def samples(self) -> int:
@@ -111,7 +119,7 @@ class Deal:
 
     def __len__(self) -> int:
         """Return the number of mini-batches."""
-        return (self.samples + self.batch_size - 1) // self.batch_size
+        return len(self._starts) - 1
 
     def __iter__(self) -> Iterator[tuple[Array, ...]]:
         """Yield the mini-batches of an epoch; the inputs are valid until the next."""
@@ -119,8 +127,8 @@ class Deal:
             places = np.arange(self.samples)
             self.random.shuffle(places)
             self._order = self._order[places]
-        for start in range(0, self.samples, self.batch_size):
-            chosen = self._order[start : start + self.batch_size]
+        for start, stop in pairwise(self._starts):
+            chosen = self._order[start:stop]
             weights: tuple[Array, ...] = ()
             weight = float(len(chosen))
             if self.weights is not None:

@@ -187,14 +187,14 @@ n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_
             )
 
     def _targets(self, y: Array, *, first: bool, onward: bool) -> Array:
-        check_classification_targets(y)
         kind = type_of_target(y, input_name="y")
-        if kind == "multiclass-multioutput":
+        if kind not in ("binary", "multiclass", "multilabel-indicator"):
+            check_classification_targets(y)  # it says so
             raise ValueError(
                 "Multioutput target data is not supported: y must be one label a sample, or rows "
                 "of 0 and 1."
             )
-        found = unique_labels(y)
+        found = np.unique(y) if y.ndim == 1 else np.arange(y.shape[1])
         if first and not onward:
             self._multilabel, self.classes_ = kind == "multilabel-indicator", found
         elif self.warm_start and not onward and set(found) != set(self.classes_):

@@ -12,16 +12,16 @@ from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_consistent_length
+from sklearn.utils.validation import check_consistent_length
 
 from chainrule.layer import Array
 from chainrule.optimizers import LBFGS
 from chainrule.sklearn.batches import Deal, Penalty, dense
 from chainrule.sklearn.holder import Holder
-from chainrule.sklearn.nets import hidden_sizes
+from chainrule.sklearn.nets import has_batch_norm, hidden_sizes
 from chainrule.sklearn.solvers import solver_of
 from chainrule.sklearn.watch import Held, Watch
-from chainrule.training import train
+from chainrule.training import Callback, train
 
 __all__ = ["NeuralNet", "by_steps"]
 
@@ -110,7 +110,7 @@ class NeuralNet(Holder):
             )
         first = not hasattr(self, "coefs_") or (not self.warm_start and not onward)
         X, y = self._checked_both(X, y, reset=first)
-        weights = None if sample_weight is None else _check_sample_weight(sample_weight, X)
+        weights = self._checked_weights(sample_weight, X)
         targets = self._targets(y, first=first, onward=onward)
         weights = self._weights_of(y, weights, onward=onward)
         random = check_random_state(self.random_state)
@@ -180,12 +180,17 @@ class NeuralNet(Holder):
             self.validation_scores_, self.best_validation_score_ = [], -np.inf
         named = isinstance(self.solver, str)
         penalty = Penalty(self.alpha, self.model_, self._optimizer) if named else None
+        least = 2 if has_batch_norm(self.model_) else 1
+        if X.shape[0] < least:
+            raise ValueError(
+                f"batch normalisation needs at least 2 samples to fit, got n_samples = {X.shape[0]}."
+            )
         deal = Deal(
             X, targets, weights, self._size(X.shape[0]), shuffle=self.shuffle, random=random,
-            penalty=penalty,
+            penalty=penalty, least=least,
         )  # fmt: skip
         watch = Watch(self, deal, held, stopping=self.early_stopping)
-        callbacks = list(self.callbacks or ())
+        callbacks = self._told()
         schedule = None if isinstance(self.learning_rate, str) else self.learning_rate
         # Only a schedule or a callback asks for more figures than the score.
         asked = callbacks or schedule is not None
@@ -245,6 +250,22 @@ class NeuralNet(Holder):
                 stacklevel=4,
             )
 
+    def _told(self) -> list[Callback]:
+        """Return the user's callbacks.
+
+        Raises
+        ------
+        TypeError
+            If one is none.
+        """
+        callbacks = list(self.callbacks or ())
+        for callback in callbacks:
+            if not isinstance(callback, Callback):
+                raise TypeError(
+                    f"callbacks must be a list of Callback, as [KeepBest()], got {callback!r}."
+                )
+        return callbacks
+
     def _size(self, samples: int) -> int:
         if isinstance(self.batch_size, str):
             return min(200, samples)
@@ -267,8 +288,7 @@ class NeuralNet(Holder):
         X = self._checked(X, reset=False)
         y = check_array(y, ensure_2d=False, dtype=None, accept_sparse="csr", input_name="y_val")
         check_consistent_length(X, y)
-        if weights is not None:
-            weights = _check_sample_weight(weights, X)
+        weights = self._checked_weights(weights, X)
         targets = self._targets(self._checked_y(y), first=False, onward=True)
         return Held(X, self._in_type(targets), weights)
 

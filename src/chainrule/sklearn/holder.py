@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from chainrule.layer import Array, Layer
 from chainrule.losses import Loss
@@ -126,6 +126,14 @@ class Holder(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             "allow_nd": given is not None,
             "dtype": None if indices else (np.float64, np.float32),
         }
+
+    @staticmethod
+    def _checked_weights(weights: Any, X: Any) -> Array | None:
+        """Return the weights of the samples as scikit-learn checks them."""
+        if weights is None:
+            return None
+        checked: Array = _check_sample_weight(weights, X, ensure_non_negative=True)
+        return checked
 
     @staticmethod
     def _checked_y(y: Any) -> Array:

@@ -147,8 +147,16 @@ def classifier_loss(loss: str | Loss, *, yes_or_no: bool, last: Layer | None) ->
 
 
 def regressor_loss(loss: str | Loss) -> Loss:
-    """Return the loss of that name, or a copy of the one that is given."""
+    """Return the loss of that name, or a copy of the one that is given.
+
+    Raises
+    ------
+    ValueError
+        If it is for classes.
+    """
     if isinstance(loss, Loss):
+        if loss.has_classes:
+            raise ValueError(f"the loss {loss!r} is for classes. Take one as Huber().")
         return copy.deepcopy(loss)
     return HalfPoissonDeviance() if loss == "poisson" else HalfSquaredError()
 

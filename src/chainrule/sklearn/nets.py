@@ -24,7 +24,15 @@ from chainrule.layers import (
 from chainrule.losses import MeanSquaredError
 from chainrule.model import Model
 
-__all__ = ["ACTIVATIONS", "draw_as_mlp", "given_layers", "hidden_sizes", "holding", "mlp_layers"]
+__all__ = [
+    "ACTIVATIONS",
+    "draw_as_mlp",
+    "given_layers",
+    "has_batch_norm",
+    "hidden_sizes",
+    "holding",
+    "mlp_layers",
+]
 
 ACTIVATIONS: dict[str, type[Layer] | None] = {
     "identity": None,
@@ -142,9 +150,8 @@ def given_layers(layers: Any, sample: Any, n_outputs: int) -> tuple[list[Layer],
     """
     if callable(layers):
         layers = layers(sample.shape[1:], n_outputs)
-    own = copy.deepcopy(list(layers))
-    probe = Model(copy.deepcopy(own), MeanSquaredError())
-    return own, probe.predict(sample).shape[1:]
+    probe = Model(copy.deepcopy(layers), MeanSquaredError())
+    return list(copy.deepcopy(layers)), probe.predict(sample).shape[1:]
 
 
 def holding(model: Model, name: str) -> list[Any]:
@@ -155,3 +162,8 @@ def holding(model: Model, name: str) -> list[Any]:
         for layer in outer.walk()
         if name in layer.parameter_shapes()
     ]
+
+
+def has_batch_norm(model: Model) -> bool:
+    """Whether some layer takes the variance of a mini-batch, and so needs two samples."""
+    return any(isinstance(part, BatchNorm) for outer in model.layers for part in outer.walk())

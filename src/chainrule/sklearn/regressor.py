@@ -125,7 +125,10 @@ feature_names_in_
                 f"NeuralNetRegressor: layers must end with {self.n_outputs_} outputs a sample, got "
                 f"shape {shape}. End with Linear(…, {self.n_outputs_})."
             )
-        return regressor_loss(self.loss)
+        try:
+            return regressor_loss(self.loss)
+        except ValueError as error:
+            raise ValueError(f"NeuralNetRegressor: {error}") from None
 
     def _values(self, outputs: Array) -> Array:
         """Return the values that outputs mean."""
