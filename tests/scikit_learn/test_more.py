@@ -93,7 +93,7 @@ def test_dropout_and_batch_normalisation(digits):
 def test_a_lone_last_sample_joins_the_mini_batch_before(digits):
     x, y = digits
     NeuralNetClassifier(batch_norm=True, batch_size=50, max_iter=1).fit(x[:101], y[:101])
-    with pytest.raises(ValueError, match="needs at least 2 samples to fit, got n_samples = 1"):
+    with pytest.raises(ValueError, match="needs at least 2 samples to fit, got one"):
         NeuralNetRegressor(batch_norm=True).fit(x[:1], y[:1])
 
 

@@ -182,9 +182,7 @@ class NeuralNet(Holder):
         penalty = Penalty(self.alpha, self.model_, self._optimizer) if named else None
         least = 2 if has_batch_norm(self.model_) else 1
         if X.shape[0] < least:
-            raise ValueError(
-                f"batch normalisation needs at least 2 samples to fit, got n_samples = {X.shape[0]}."
-            )
+            raise ValueError("batch normalisation needs at least 2 samples to fit, got one sample.")
         deal = Deal(
             X, targets, weights, self._size(X.shape[0]), shuffle=self.shuffle, random=random,
             penalty=penalty, least=least,
