@@ -17,9 +17,11 @@ from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_diabetes, load_digits, load_iris
 from sklearn.ensemble import BaggingClassifier, VotingClassifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.inspection import permutation_importance
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
 from sklearn.multioutput import ClassifierChain
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
 
@@ -117,7 +119,9 @@ def test_a_frame_of_polars(iris):
     x, y = iris
     frame = polars.DataFrame(x, schema=list("abcd"))
     net = quick().fit(frame, polars.Series(y))
-    assert list(net.feature_names_in_) == list("abcd")
+    theirs = MLPClassifier(8, max_iter=5).fit(frame, y)
+    names = getattr(theirs, "feature_names_in_", None)  # scikit-learn reads them since 1.8
+    assert list(getattr(net, "feature_names_in_", ())) == list(() if names is None else names)
     assert (net.predict(frame) == quick().fit(x, y).predict(x)).all()
 
 
@@ -185,7 +189,7 @@ def test_a_pickle_predicts_the_same_and_goes_on_the_same(iris, options, tmp_path
         assert copy.coefs_[0] is next(
             layer.weights for layer in copy.model_.layers if "weights" in layer.parameter_shapes()
         )
-        if "partial_fit" in dir(copy) and not copy.early_stopping:
+        if hasattr(copy, "partial_fit") and not copy.early_stopping:
             own = pickle.loads(pickle.dumps(net)).partial_fit(x, y)
             assert (copy.partial_fit(x, y).coefs_[0] == own.coefs_[0]).all()
     assert len(pickle.dumps(quick().fit(x, y))) < 20_000  # each array once
@@ -250,8 +254,6 @@ def test_what_is_said_is_what_mlp_says(iris, capsys):
 
 
 def test_a_fit_that_has_not_converged_warns_where_it_was_called(iris):
-    from sklearn.exceptions import ConvergenceWarning
-
     with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(5\) reached") as caught:
         quick().fit(*iris)
     assert caught[0].filename == __file__
@@ -328,8 +330,31 @@ def test_targets_that_make_no_sense(iris):
         quick().fit(x, y + 0.5)
     with pytest.raises(ValueError, match="negative, which loss='poisson'"):
         NeuralNetRegressor("poisson").fit(x, y - 1.0)
+
+
+def test_a_fit_that_diverges_says_so(iris):
+    x, y = iris
     with pytest.raises(ValueError, match="non-finite parameter weights"):
         NeuralNetRegressor().fit(x * 1e200, y)
+    wild = NeuralNetRegressor(solver="sgd", learning_rate_init=0.1, random_state=0)
+    with pytest.raises(ValueError, match=r"diverged: the loss rose to .* learning_rate_init") as how:
+        wild.fit(x * 100, y)
+    assert "the loss diverges" in str(how.value.__cause__)
+    wild.set_params(early_stopping=True)
+    with pytest.warns(ConvergenceWarning, match="diverged in iteration .* best one before is kept"):
+        wild.fit(x * 100, y)
+    assert len(wild.validation_scores_) == len(wild.loss_curve_) == wild.n_iter_
+    assert np.isfinite(wild.predict(x)).all()
+
+
+def test_a_warm_start_keeps_the_best_net_of_all_fits(iris):
+    x, y = iris
+    net = quick(early_stopping=True, warm_start=True, max_iter=60, learning_rate_init=0.05)
+    net.fit(x, y)
+    best, kept = net.best_validation_score_, net.coefs_[0].copy()
+    net.set_params(learning_rate_init=10.0, solver="sgd", max_iter=3).fit(x, y)  # it makes it worse
+    assert net.best_validation_score_ == best
+    assert (net.coefs_[0] == kept).all()
 
 
 def test_without_scikit_learn_the_error_names_the_command():

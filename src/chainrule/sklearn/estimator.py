@@ -8,6 +8,7 @@ import warnings
 from typing import Any, Self
 
 import numpy as np
+from sklearn import get_config
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
@@ -99,7 +100,8 @@ class NeuralNet(Holder):
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, validation: tuple[Any, Any, Any], *, onward: bool
     ) -> Self:
-        self._validate_params()
+        if not get_config()["skip_parameter_validation"]:
+            self._validate_params()
         hidden_sizes(self.hidden_layer_sizes)
         if onward and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
@@ -126,7 +128,7 @@ class NeuralNet(Holder):
         else:
             self._step(X, targets, weights, held, random, onward=onward)
         if not np.isfinite(model.parameters).all():
-            raise ValueError(self._diverged())
+            raise ValueError(self._diverged(np.nan))
         return self
 
     @property
@@ -207,8 +209,8 @@ class NeuralNet(Holder):
             )
         except FloatingPointError as error:
             if not self.early_stopping:
-                raise ValueError(self._diverged()) from error
-            self.validation_scores_.append(float("nan"))  # the best parameters are good still
+                raise ValueError(self._diverged(self.model_.cost.mean())) from error
+            self._end_of_divergence()  # the best parameters are good still
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=4)
         else:
@@ -221,6 +223,19 @@ class NeuralNet(Holder):
                 )
         if self.early_stopping and self._best is not None:
             self._restore(self._best)
+
+    def _end_of_divergence(self) -> None:
+        """Write down an epoch without a number, and say so."""
+        self.n_iter_ += 1
+        self.loss_ = float("nan")
+        self.loss_curve_.append(self.loss_)
+        self.validation_scores_.append(self.loss_)
+        warnings.warn(
+            f"Stochastic Optimizer: the loss diverged in iteration {self.n_iter_}; the net of the "
+            "best one before is kept. Lower learning_rate_init, or scale the data.",
+            ConvergenceWarning,
+            stacklevel=5,
+        )
 
     def _minimize(self, X: Any, targets: Array, weights: Array | None, held: Held | None) -> None:
         """Fit by L-BFGS, which looks at all the data at every step."""
@@ -316,7 +331,13 @@ class NeuralNet(Holder):
         ]
         return both[0], Held(*both[1])
 
-    def _diverged(self) -> str:
+    @staticmethod
+    def _diverged(loss: float) -> str:
+        if np.isfinite(loss):
+            return (
+                f"Solver diverged: the loss rose to {loss:.4g}, more than a million times that of "
+                "the first mini-batch. Lower learning_rate_init, or scale the data."
+            )
         return (
             "Solver produced non-finite parameter weights. The input data may contain large values "
             "and need to be preprocessed."
