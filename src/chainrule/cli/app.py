@@ -290,6 +290,44 @@ def summary(model: Path, /, *, code: Path | None = None) -> int:
 
 
 @app.command
+def export(
+    model: Path,
+    /,
+    *,
+    to: str,
+    out: Path | None = None,
+    input_shape: str | None = None,
+    channels_first: Annotated[bool, Parameter(negative=())] = False,
+    method: str = "predict",
+    code: Path | None = None,
+) -> int:
+    """Write a model in a form that runs without chainrule.
+
+    Parameters
+    ----------
+    model
+        A model.safetensors, of `chainrule train` or of Model.save.
+    to
+        onnx: a file for onnxruntime and others. numpy: a program predict.py that needs NumPy alone.
+    out
+        The .onnx file, or the folder of the program; beside the model if not given.
+    input_shape
+        The shape of a sample as 28,28,1, with any for a length of ONNX that is left open. What
+        `chainrule train` made says it itself.
+    channels_first
+        Let the ONNX file take images with the channels first.
+    method
+        What the ONNX file answers: predict, predict-proba or predict-classes.
+    code
+        The Python file with layers of your own, if the model has some.
+    """
+    from chainrule.cli.export import OnnxOptions, export_command
+
+    options = OnnxOptions(channels_first, method)
+    return export_command(model, to, out=out, input_shape=input_shape, options=options, code=code)
+
+
+@app.command
 def check(
     target: str,
     /,
