@@ -59,8 +59,6 @@ feature_names_in_
     }
     _score_name = "r2"
 
-    _flat: bool
-
     def __init__(
         self,
         loss: Any = "squared_error",
