@@ -125,3 +125,24 @@ def test_what_is_served_is_the_same_net(tmp_path):
     text = table({"chainrule": {**columns, "process, one": [0.25]}})
     assert "| chainrule | 3 |" in text
     assert "| 250 |" in text
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_scikit_learn_and_ours_are_fitted_on_the_same_folds():
+    pytest.importorskip("sklearn")
+    from benchmarks.scikit_learn import OURS, THEIRS, compare, table
+
+    found = compare("wine", 1, max_iter=3)
+    assert [len(found.seconds[side]) for side in (OURS, THEIRS)] == [5, 5]
+    assert found.epochs[OURS] == found.epochs[THEIRS] == [3] * 5
+    assert found.scores[OURS] == pytest.approx(found.scores[THEIRS])
+    found.seconds = {THEIRS: [3.0] * 5, OURS: [1.0, 2.0, 2.0, 2.0, 3.0]}
+    found.scores[THEIRS] = found.scores[OURS] = [0.5, 0.6, 0.7, 0.8, 0.9]
+    assert found.standard_error(OURS) == pytest.approx(0.0707, abs=1e-4)
+    assert "| 0.7000 ± 0.0707 | 0.7000 ± 0.0707 | 3000.0 ms | 2000.0 ms |" in table([found])
+    assert "1.50 × (1.50–1.50) | met |" in table([found])
+    found.scores[OURS] = [0.5] * 5
+    assert "not met" in table([found])
+    found.scores[OURS] = found.scores[THEIRS]
+    found.seconds[OURS] = [3.1] * 5
+    assert "not met" in table([found])

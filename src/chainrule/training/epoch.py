@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.layer import Layer
 from chainrule.model import Model
 from chainrule.training.divergence import Divergence, explain_parameters
 from chainrule.training.evaluation import evaluate
@@ -55,6 +56,11 @@ class Loop:
     judge: Judge
     divergence: Divergence
     mean: MeanGradient = field(default_factory=MeanGradient)
+    layers: list[Layer] = field(init=False)
+    frozen: list[bool] | None = None  # which of them were, when the optimiser was bound
+
+    def __post_init__(self) -> None:
+        self.layers = [layer for outer in self.run.model.layers for layer in outer.walk()]
 
     @contextlib.contextmanager
     def begun(self, *, resume: bool, verbose: bool) -> Iterator[None]:
@@ -118,12 +124,10 @@ class Loop:
         if run.stop:
             return
         saving = self.snapshots.checkpoint is not None
-        layers = [layer for outer in model.layers for layer in outer.walk()]
-        frozen = None
         for batch in batches:
             if self.hooks.all:  # a callback may have frozen a layer, or let it learn again
-                before, frozen = frozen, [layer.frozen for layer in layers]
-                if frozen != before:
+                before, self.frozen = self.frozen, [layer.frozen for layer in self.layers]
+                if self.frozen != before:
                     optimizer.bind(model)
             run.sound = False
             run.step += 1

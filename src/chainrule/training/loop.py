@@ -172,12 +172,15 @@ def train(
 
         more.append(Profiler())  # last, so that a step has the other callbacks in it
     hooks = Hooks(run, callbacks, more)
-    settings = settings_of(
-        model, optimizer=optimizer, schedule=schedule, clip_norm=clip_norm, clip_value=clip_value,
-        accumulate=accumulate, shuffle=shuffle, rates=repr(optimizer.rates),
-    )  # fmt: skip
-    if schedule is not None:  # it depends on how many there will be
-        settings["number of epochs"] = run.epochs
+    settings: dict[str, Any] = {}
+    if checkpoint is not None:  # only there they are needed, and to say them takes a while
+        settings = settings_of(
+            model, optimizer=optimizer, schedule=schedule, clip_norm=clip_norm,
+            clip_value=clip_value, accumulate=accumulate, shuffle=shuffle,
+            rates=repr(optimizer.rates),
+        )  # fmt: skip
+        if schedule is not None:  # it depends on how many there will be
+            settings["number of epochs"] = run.epochs
     divergence = Divergence()
     parts: dict[str, Stateful] = {
         "model": model, "optimizer": optimizer, "pace": pace, "data": feed, "run": run,
