@@ -154,3 +154,8 @@ def test_a_generator_lasts_one_epoch():
     assert len(train(net(), 0.1, 1, generator(), verbose=False)) == 1
     with pytest.raises(ValueError, match="A generator can be gone through once"):
         train(net(), 0.1, 2, generator(), verbose=False)
+    data = [(X / 100, target(X))]
+    with pytest.raises(
+        ValueError, match=r"no sample in the data\. A generator can be gone through"
+    ):
+        train(net(), 0.1, 2, data, validation_data=generator(), verbose=False)

@@ -95,6 +95,51 @@ def test_the_error_names_the_callback_and_the_file(tmp_path):
     assert "checkpoint-000000004.safetensors" in saved
 
 
+class Remembers(Callback):
+    """Has a state that a test gives it."""
+
+    def __init__(self, state):
+        self.state = state
+
+    def get_state(self):
+        return self.state() if callable(self.state) else self.state
+
+    def set_state(self, state):
+        if state["figure"] > 1:
+            raise ZeroDivisionError("not in my state")
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "message"),
+    [
+        ({"names": np.array(["a", "b"])}, TypeError, "/0/1/names' is an array of <U1; a checkp"),
+        ({"things": np.array([None])}, TypeError, "/0/1/things' is an array of object"),
+        ({"seen": {1, 2}}, TypeError, "/0/1/seen' is a set; a checkpoint holds numbers"),
+        (lambda: 1 / 0, ZeroDivisionError, "division by zero"),
+    ],
+)
+def test_a_state_that_cannot_be_saved_is_told_at_the_beginning(tmp_path, state, error, message):
+    steps = []
+    callbacks = [Remembers(state), Hook(on_step_end=steps.append)]
+    with pytest.raises(error, match=message) as caught:
+        simple(tmp_path, callbacks=callbacks)
+    assert not steps
+    if error is ZeroDivisionError:
+        assert "by the callback Remembers in get_state, in epoch 0" in caught.value.__notes__[0]
+
+
+def test_an_error_in_a_callback_s_set_state_names_it_and_leaves_the_net(tmp_path):
+    simple(tmp_path, callbacks=[Remembers({"figure": 2})])
+    net = Model([Linear(3, 2)], MeanSquaredError(), seed=5)
+    before = net.parameters.copy()
+    x = np.ones((40, 3), np.float32)
+    with pytest.raises(ZeroDivisionError) as caught:
+        train(net, 0.1, 4, (x, x[:, :2]), checkpoint=tmp_path, resume=True, verbose=False,
+              callbacks=[Remembers({"figure": 1})])  # fmt: skip
+    assert "by the callback Remembers in set_state" in caught.value.__notes__[0]
+    np.testing.assert_array_equal(net.parameters, before)
+
+
 def test_a_finished_training_is_not_trained_again(undisturbed, tmp_path):
     same(train_until(tmp_path / "c", at=0), undisturbed)
     before = sorted(path.read_bytes() for path in (tmp_path / "c").iterdir())
@@ -234,19 +279,12 @@ def test_another_version_and_a_model(tmp_path):
 # -- what cannot be written ----------------------------------------------------------------------
 
 
-def small_disk(folder, size):
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("this system does not let tests mount a small disk")
-
-
-def test_a_full_disk_does_not_stop_the_training(tmp_path):
+def test_a_full_disk_does_not_stop_the_training(small_disk, tmp_path):
     class Fill(Callback):
         """Fill the disk after the second epoch, and make room after the fourth."""
 
         def on_epoch_begin(self, run):
-            filler = disk / "filler"
+            filler = small_disk / "filler"
             if run.epoch == 3:
                 with filler.open("wb", 0) as file, contextlib.suppress(OSError):
                     while True:
@@ -254,35 +292,27 @@ def test_a_full_disk_does_not_stop_the_training(tmp_path):
             elif run.epoch == 5:
                 filler.unlink()
 
-    disk = tmp_path / "disk"
-    small_disk(disk, "256k")
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            full = simple(disk / "c", epochs=6, callbacks=[Fill()])
-        messages = [str(warning.message) for warning in caught]
-        assert [m.split("step ")[1].split(" could")[0] for m in messages] == ["3", "3", "4", "4"]
-        assert all("No space left" in m and "The training goes on." in m for m in messages)
-        assert "The last one is checkpoint-000000002.safetensors." in messages[0]
-        names = sorted(path.name for path in (disk / "c").iterdir())
-        assert names == ["checkpoint-000000005.safetensors", "checkpoint-000000006.safetensors"]
-        np.testing.assert_array_equal(full, simple(tmp_path / "other", epochs=6))
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+    folder = small_disk / "c"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        full = simple(folder, epochs=6, callbacks=[Fill()])
+    messages = [str(warning.message) for warning in caught]
+    assert [m.split("step ")[1].split(" could")[0] for m in messages] == ["3", "3", "4", "4"]
+    assert all("No space left" in m and "The training goes on." in m for m in messages)
+    assert "The last one is checkpoint-000000002.safetensors." in messages[0]
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["checkpoint-000000005.safetensors", "checkpoint-000000006.safetensors"]
+    np.testing.assert_array_equal(full, simple(tmp_path / "other", epochs=6))
 
 
-def test_a_disk_that_is_read_only(tmp_path):
-    disk = tmp_path / "disk"
-    small_disk(disk, "256k")
-    try:
-        simple(disk / "c", epochs=1)
-        kept = [path.read_bytes() for path in (disk / "c").iterdir()]
-        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-        with pytest.raises(OSError, match=r"cannot write checkpoints into.*Read-only file system"):
-            simple(disk / "c", resume=True)
-        assert [path.read_bytes() for path in (disk / "c").iterdir()] == kept
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+def test_a_disk_that_is_read_only(small_disk):
+    folder = small_disk / "c"
+    simple(folder, epochs=1)
+    kept = [path.read_bytes() for path in folder.iterdir()]
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(OSError, match=r"cannot write checkpoints into.*Read-only file system"):
+        simple(folder, resume=True)
+    assert [path.read_bytes() for path in folder.iterdir()] == kept
 
 
 def test_a_folder_that_vanishes_is_made_again(tmp_path):

@@ -76,7 +76,10 @@ def evaluate(
     finally:
         model.training = training
     if count == 0:
-        raise ValueError("evaluate: there is no sample in the data.")
+        used_up = " A generator can be gone through once: pass a list of mini-batches, or arrays."
+        raise ValueError(
+            "evaluate: there is no sample in the data." + used_up * hasattr(data, "__next__")
+        )
     figures = {"loss": total / count}
     if model.cost.has_classes:
         figures["accuracy"] = right / count
