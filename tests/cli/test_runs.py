@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import random
+import shlex
 import signal
 
 import numpy as np
@@ -126,10 +127,13 @@ def test_killed_again_and_again(whole, start, run, tmp_path):
     assert last_checkpoint(tmp_path / "run") == last_checkpoint(whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_and_what_it_says_to_type(number, start, run, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "out", "folder"),
+    [(signal.SIGINT, (), "runs/digits-001"), (signal.SIGTERM, ("--out", "my run"), "my run")],
+)
+def test_a_signal_and_what_it_says_to_type(number, out, folder, start, run, tmp_path):
     words = ("train", "--epochs", 200, "--schedule", "cosine")
-    with start(*words, cwd=tmp_path) as child:
+    with start(*words, *out, cwd=tmp_path) as child:
         for line in child.stdout:
             if line.startswith("Epoch 3/"):
                 child.send_signal(number)
@@ -137,13 +141,13 @@ def test_a_signal_and_what_it_says_to_type(number, start, run, tmp_path):
         rest, errors = child.communicate(timeout=60)
     assert child.returncode == 128 + number
     assert not errors
-    command = rest.rstrip().splitlines()[-1].split()
-    assert command == ["chainrule", "train", "--resume", "--out", "runs/digits-001"]
+    command = shlex.split(rest.rstrip().splitlines()[-1])
+    assert command == ["chainrule", "train", "--resume", "--out", folder]
     done = run(*command[1:], cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "Going on from runs/digits-001/checkpoints/checkpoint-" in done.stdout
+    assert f"Going on from {folder}/checkpoints/checkpoint-" in done.stdout
     assert run(*words, "--out", "whole", cwd=tmp_path).returncode == 0
-    assert content(tmp_path / "runs" / "digits-001") == content(tmp_path / "whole")
+    assert content(tmp_path / folder) == content(tmp_path / "whole")
 
 
 def test_resume_finds_the_newest_run_with_the_same_settings(run_here, tmp_path):

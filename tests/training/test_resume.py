@@ -236,6 +236,23 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path):
             np.testing.assert_array_equal(simple(folder, resume=True), whole)
 
 
+def test_after_a_damaged_checkpoint_the_last_two_are_whole(tmp_path):
+    """One of a later step than the one that was gone back to takes the place of none."""
+    counts = []
+
+    def count(run):
+        names = [path.name for path in sorted(tmp_path.iterdir())]
+        counts.append([int(name[11:20]) for name in names])
+
+    simple(tmp_path, epochs=4, callbacks=[Hook()])
+    newest = tmp_path / "checkpoint-000000004.safetensors"
+    (tmp_path / "checkpoint-000000008.safetensors").write_bytes(newest.read_bytes()[:-1])
+    newest.unlink()
+    with pytest.warns(RuntimeWarning, match="damaged"):
+        simple(tmp_path, epochs=9, resume=True, callbacks=[Hook(on_epoch_begin=count)])
+    assert counts == [[3, 8], [3, 4, 8], [4, 5, 8], [5, 6, 8], [6, 7, 8], [7, 8]]
+
+
 def test_every_flipped_byte_is_found(tmp_path):
     from chainrule.training.checkpoint_file import read_state
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import shlex
 import time
 import warnings
 from collections.abc import Iterator
@@ -121,7 +122,8 @@ def _train_into(
     made += [name for name in ("run.toml", "checkpoints") if (folder / name).exists()]
     tell(folder, made, preparation, best=save.saved is not None)
     if stopped is not None:
-        print(f"\nTo go on with the training:\n  chainrule train --resume --out {folder}")
+        out = shlex.quote(str(folder))
+        print(f"\nTo go on with the training:\n  chainrule train --resume --out {out}")
         return _code(stopped)
     return 0
 
