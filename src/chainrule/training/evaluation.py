@@ -122,7 +122,9 @@ def checked_batches(owner: str, batches: Any, longest: int) -> Iterator[tuple[An
 
 
 def _batches(data: Any, batch_size: int) -> Iterator[tuple[Any, ...]]:
-    if not is_arrays(data) or len(data) != 2:
+    if is_arrays(data) and len(data) == 3:
+        raise ValueError("evaluate: what is judged has no weights. Pass the arrays (x, y).")
+    if not is_arrays(data):
         yield from checked_batches("evaluate", data, 2)
         return
     x, y = np.asarray(data[0]), np.asarray(data[1])
