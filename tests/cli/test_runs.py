@@ -192,10 +192,11 @@ def test_resume_on_other_data_or_another_net_is_refused(run_here, tmp_path):
 def test_a_finished_run_without_its_model_gets_it_back(run_here, tmp_path):
     assert run_here("train", "--epochs", 2, "--out", "r").returncode == 0
     before = content(tmp_path / "r")
-    (tmp_path / "r" / "model.safetensors").unlink()
+    (tmp_path / "r" / "model.safetensors").rename(tmp_path / "r" / ".model.safetensors.0f.part")
     done = run_here("train", "--resume", "--out", "r")
     assert done.returncode == 0, done.stderr
     assert content(tmp_path / "r") == before
+    assert not list((tmp_path / "r").glob("*.part"))
 
 
 def test_a_finished_run_resumed_is_as_it_was(whole, run_here):

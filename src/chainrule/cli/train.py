@@ -13,7 +13,7 @@ import numpy as np
 from chainrule.cli import nets, recipes
 from chainrule.cli.errors import UsageError, message
 from chainrule.cli.prepare import DataSet, Preparation, load_data
-from chainrule.cli.results import draw, folder_to_resume, judged, make_folder, tell
+from chainrule.cli.results import draw, folder_to_resume, judged, make_folder, tell, tidy
 from chainrule.cli.settings import Settings, read_settings, write_settings
 from chainrule.data import Batches
 from chainrule.layers import Linear
@@ -94,7 +94,9 @@ def train_command(given: Settings, *, config: Path | None, resume: bool, out: Pa
             f"--resume: {changed[0]} not those that the run in {folder} was begun with. Begin "
             "anew in another folder: --out FOLDER."
         )
-    if folder is None:
+    if folder is not None:
+        tidy(folder)
+    else:
         folder = make_folder(out, data.preparation.data)
     numbered = out is None
     save = _Save(folder, "validation_loss" if data.preparation.regression else
