@@ -147,8 +147,11 @@ def find_lr(
     /,
     *,
     target: str | None = None,
+    task: str | None = None,
+    image_size: Annotated[int | None, Parameter(converter=_whole)] = None,
     model: str = "mlp",
     hidden: str | None = None,
+    dropout: float | None = None,
     optimizer: str | None = None,
     batch_size: Whole = 64,
     seed: Whole = 0,
@@ -163,10 +166,16 @@ def find_lr(
         As for `chainrule train`.
     target
         The column of a table that is predicted.
+    task
+        As for `chainrule train`.
+    image_size
+        As for `chainrule train`.
     model
         As for `chainrule train`.
     hidden
         Units in the hidden linear layers, as for `chainrule train`.
+    dropout
+        The share of hidden units that is dropped.
     optimizer
         As for `chainrule train`.
     batch_size
@@ -182,8 +191,8 @@ def find_lr(
     from chainrule.cli.settings import Settings
 
     settings = Settings(
-        data, target, model=model, hidden=hidden, optimizer=optimizer, batch_size=batch_size,
-        seed=seed,
+        data, target, task, image_size, model, hidden, dropout, optimizer=optimizer,
+        batch_size=batch_size, seed=seed,
     )  # fmt: skip
     return find_lr_command(settings, steps, out)
 

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import math
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,6 +76,7 @@ class Loop:
             for callback in hooks.callbacks:
                 call(callback, "on_train_begin", run)
                 ends.callback(call, callback, "on_train_end", run)
+            self.snapshots.prove()
             if resume:
                 self.snapshots.resume(verbose=verbose)
             for callback in hooks.more:
@@ -169,7 +171,9 @@ class Loop:
         """Return the mini-batches of one step, each made when the one before has been used."""
         if self.accumulate == 1:
             return (first,)
-        return itertools.chain((first,), itertools.islice(rest, self.accumulate - 1))
+        return itertools.chain(
+            (first,), itertools.islice(rest, min(self.accumulate, sys.maxsize) - 1)
+        )
 
     def save(self, *, between: bool = False) -> None:
         """Write a checkpoint; between the steps of an epoch only when it is time."""

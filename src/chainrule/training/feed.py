@@ -47,7 +47,12 @@ class Feed:
     @property
     def length(self) -> int | None:
         """How many mini-batches an epoch has; None if the data do not say."""
-        return len(self.batches) if isinstance(self.batches, Sized) else None
+        if not isinstance(self.batches, Sized):
+            return None
+        try:
+            return len(self.batches)
+        except TypeError:  # a DataLoader has a length only if its data set has one
+            return None
 
     def refuse_shared(self, rng: np.random.Generator) -> None:
         """Refuse data that draw from the model's generator: it cannot be in two places.
