@@ -10,7 +10,7 @@ import chainrule.layers
 import chainrule.losses
 from chainrule.cli.results import make_folder
 from chainrule.cli.settings import Settings, write_settings
-from chainrule.cli.train import data_hash
+from chainrule.cli.train import made_from
 from chainrule.model import Model
 from chainrule.storage import write_atomically
 from chainrule.studio.data import Data
@@ -70,7 +70,7 @@ def save(
         schedule="constant",
         seed=recipe.seed,
     ).spelled_out()
-    write_settings(folder, settings, data_hash(data.held))
+    write_settings(folder, settings, made_from(data.held, str(settings.model)))
     return folder
 
 
