@@ -53,6 +53,8 @@ def test_the_walk_goes_forward_and_back(server, tab):
     expect(page.locator(".step-words math").first).to_be_visible()
     expect(page.locator(".source").first).to_contain_text("def backward")
     expect(page.locator(".source-marked").first).to_be_visible()
+    lines = page.locator(".source").first.locator(".source-line")
+    assert lines.nth(1).bounding_box()["y"] > lines.nth(0).bounding_box()["y"]
     page.wait_for_url(re.compile("layer=2&way=backward"))
     page.reload()
     expect(facts).to_contain_text("Step 6 of 8")
