@@ -50,11 +50,14 @@ def test_the_walk_goes_forward_and_back(server, tab):
         expect(facts).to_contain_text(f"Step {i} of 8")
         expect(here).to_have_attribute("aria-label", re.compile(f"^{name}"))
     page.get_by_role("button", name="The next step").click()
+    expect(page.locator("#step-heading")).to_have_text("Backward through 2")
     expect(page.locator(".step-words math").first).to_be_visible()
     expect(page.locator(".source").first).to_contain_text("def backward")
     expect(page.locator(".source-marked").first).to_be_visible()
-    lines = page.locator(".source").first.locator(".source-line")
-    assert lines.nth(1).bounding_box()["y"] > lines.nth(0).bounding_box()["y"]
+    page.wait_for_function(
+        "() => { const [a, b] = document.querySelectorAll('.source-line'); "
+        "return b && b.offsetTop > a.offsetTop; }"
+    )
     page.wait_for_url(re.compile("layer=2&way=backward"))
     page.reload()
     expect(facts).to_contain_text("Step 6 of 8")
