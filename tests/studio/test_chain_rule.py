@@ -1,16 +1,21 @@
 """The chain rule on the page: its numbers are the library's, also of numbers changed by hand."""
 
+import copy
 import re
 
 import numpy as np
 import pytest
 
+import cases
+from chainrule import MeanSquaredError, Model
 from chainrule.studio.layout import arrange
 from chainrule.studio.recipe import Recipe
 from chainrule.studio.session import Session
-from chainrule.studio.walk import edits_as_words, read_edits, read_place
+from chainrule.studio.trace import trace
+from chainrule.studio.walk import edits_as_words, read_edits, read_place, walk
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+pytest.importorskip("nicegui", reason="pip install chainrule[studio]")
 expect = sync_api.expect
 expect.set_options(timeout=30_000)
 
@@ -146,3 +151,23 @@ def test_changes_in_an_address():
         read_edits(";".join(f"x:0.{i}:1" for i in range(21)))
     with pytest.raises(ValueError, match="written as"):
         read_place("0.weights")
+
+
+@pytest.mark.parametrize("case", cases.LAYERS, ids=lambda case: case.name)
+def test_every_layer_can_be_walked(case, rng):
+    layer = case.build()
+    shape = case.shapes[-1]
+    x = rng.standard_normal(shape) if case.inputs is None else case.inputs(rng, shape)
+    plain = copy.deepcopy(layer).astype(np.float64)
+    plain.training = False
+    model = Model([layer], MeanSquaredError(), dtype=np.float64)
+    found = trace(model, x, rng.standard_normal(plain.forward(x).shape))
+    stops = walk(found)
+    assert [s.path for s in stops] == [s.path for s in stops][::-1]
+    for stop in stops:
+        step = found.step(stop.path)
+        from chainrule.studio.page.chain_step import arrays_of
+
+        for each in arrays_of(found, step, step, stop.way, None):
+            places = arrange(each.array.shape, kernels=each.kernels)
+            assert places.max() < each.array.size
