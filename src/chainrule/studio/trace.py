@@ -6,8 +6,6 @@ The net itself computes; here is only written down what each layer was given and
 from __future__ import annotations
 
 import copy
-import inspect
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from chainrule.layer import Array, Function, Layer
-from chainrule.layers import BatchNorm
 from chainrule.model import Model
+from chainrule.studio.edits import Edit, Undone, edited
 from chainrule.studio.formulas import ELEMENTWISE
 from chainrule.training.standin import StandIn
 
-__all__ = ["Edit", "Place", "Source", "Step", "Trace", "numerical", "source", "trace"]
+__all__ = ["LOSS", "Step", "Trace", "trace"]
 
 LOSS = "loss"  # the path of the loss
 
@@ -143,18 +141,6 @@ class Trace:
         return tuple(step for step in self.steps if not step.container)
 
 
-@dataclass(frozen=True)
-class Edit:
-    """One number changed by hand: of a parameter, ``"0.weights"``, or of the inputs, ``"x"``."""
-
-    name: str
-    index: tuple[int, ...]
-    value: float
-
-
-Place = tuple[str, tuple[int, ...]]
-
-
 def trace(
     model: Model,
     x: Array,
@@ -195,8 +181,8 @@ def trace(
     >>> found.step("2").gradients["weights"].shape
     (3, 1)
     """
-    with _Undone(model, batch_statistics):
-        x = _edited(model, np.array(x), edits)
+    with Undone(model, batch_statistics):
+        x = edited(model, np.array(x), edits)
         notes = _Notes(model)
         try:
             losses = model.loss(x, y)
@@ -206,128 +192,6 @@ def trace(
             notes.leave()
         loss = model.cost.mean()
     return Trace(x, np.array(y), losses, loss, np.array(steps[-1].input), steps)
-
-
-def numerical(
-    model: Model,
-    x: Array,
-    y: Array,
-    place: Place,
-    edits: tuple[Edit, ...] = (),
-    *,
-    batch_statistics: bool = False,
-) -> float:
-    """Return the derivative of the mean loss by one number, from two differences of the loss.
-
-    It is computed in float64, by Richardson's extrapolation of central differences.
-
-    Parameters
-    ----------
-    model : Model
-        Stays as it is.
-    x, y : array
-    place : (name, index)
-        ``("0.weights", (3, 1))``, or ``("x", (0, 5))`` for a number of the inputs.
-    edits : tuple of Edit
-    batch_statistics : bool
-        As for :func:`trace`.
-
-    Raises
-    ------
-    ValueError
-        If there is no such place.
-
-    Examples
-    --------
-    >>> from chainrule import Linear, MeanSquaredError
-    >>> net = Model([Linear(1, 1, bias=False)], MeanSquaredError())
-    >>> net.parameters = [3.0]
-    >>> round(numerical(net, np.ones((1, 1)), np.zeros((1, 1)), ("0.weights", (0, 0))), 6)
-    6.0
-    """
-    exact = model.astype(np.float64)
-    with _Undone(exact, batch_statistics):
-        x = _edited(exact, np.array(x), edits)
-        if exact._as_input(x).dtype.kind == "f":
-            x = x.astype(np.float64)
-        array = _array(exact, x, *place)
-        middle = float(array[place[1]])
-
-        def loss_at(value: float) -> float:
-            array[place[1]] = value
-            exact.loss(x, y)
-            return exact.cost.mean()
-
-        def slope(width: float) -> float:
-            return (loss_at(middle + width) - loss_at(middle - width)) / (2 * width)
-
-        width = 1e-4 * max(1.0, abs(middle))
-        found = (4 * slope(width / 2) - slope(width)) / 3
-        array[place[1]] = middle
-    return found
-
-
-@dataclass(frozen=True)
-class Source:
-    """The lines of a method.
-
-    Attributes
-    ----------
-    file : str
-        As ``chainrule/layers/linear.py``; the name alone of a user's own file.
-    first : int
-        The number of the first line.
-    lines : tuple of str
-    """
-
-    file: str
-    first: int
-    lines: tuple[str, ...]
-
-
-def source(thing: Function, method: str) -> Source | None:
-    """Return the lines of a method of a layer; None where they are not to be had.
-
-    Examples
-    --------
-    >>> from chainrule import ReLU
-    >>> source(ReLU(), "backward").lines[0].strip()
-    'def backward(self, grad: Array) -> Array:'
-    """
-    function = getattr(type(thing), method, None)
-    if function is None:
-        return None
-    try:
-        lines, first = inspect.getsourcelines(function)
-    except (OSError, TypeError):
-        return None
-    file = inspect.getsourcefile(function) or ""
-    _, inside, rest = file.replace("\\", "/").rpartition("/chainrule/")
-    return Source(
-        f"chainrule/{rest}" if inside else file.replace("\\", "/").rpartition("/")[2],
-        first,
-        tuple(line.rstrip("\n") for line in lines),
-    )
-
-
-class _Undone:
-    """While it is entered, a model keeps what backward needs; then all is as it was before."""
-
-    def __init__(self, model: Model, batch_statistics: bool) -> None:
-        self.model, self.batch_statistics = model, batch_statistics
-
-    def __enter__(self) -> None:
-        self.training = self.model.training
-        self.state = self.model.get_state()
-        self.gradients = self.model.gradients.copy()
-        for part in self.model._functions():
-            of_batch = self.batch_statistics and isinstance(part, BatchNorm)
-            part.set_own_modes(training=of_batch, keeping=True)
-
-    def __exit__(self, *_: object) -> None:
-        self.model.set_state(self.state)
-        self.model.gradients = self.gradients
-        self.model.training = self.training
 
 
 class _Notes:
@@ -425,26 +289,3 @@ def _copy_with_kept(thing: Function) -> Function:
 
 def _with_kept(thing: Function) -> Function:
     return _copy_with_kept(thing)
-
-
-def _edited(model: Model, x: Array, edits: tuple[Edit, ...]) -> Array:
-    if x.dtype.kind in "iub" and any(edit.name == "x" for edit in edits):
-        x = x.astype(model.dtype)
-    for edit in edits:
-        if not math.isfinite(edit.value):
-            raise ValueError(f"{edit.name}: needs a finite number, got {edit.value}.")
-        _array(model, x, edit.name, edit.index)[edit.index] = edit.value
-    return x
-
-
-def _array(model: Model, x: Array, name: str, index: tuple[int, ...]) -> Array:
-    """Return the array that a place is in."""
-    array = x if name == "x" else dict(model.named_parameters()).get(name)
-    if array is None:
-        raise ValueError(f"there is no parameter {name!r:.40}.")
-    inside = len(index) == array.ndim and all(
-        0 <= i < n for i, n in zip(index, array.shape, strict=True)
-    )
-    if not inside:
-        raise ValueError(f"{name} has shape {array.shape}: there is no place {index}.")
-    return array

@@ -19,9 +19,11 @@ from chainrule.model import Model
 from chainrule.studio import nets
 from chainrule.studio import trace as traces
 from chainrule.studio.data import Data
+from chainrule.studio.edits import Edit, Place
 from chainrule.studio.frame import Frame
+from chainrule.studio.numerical import Difference, numerical
 from chainrule.studio.session import Session
-from chainrule.studio.trace import Edit, Trace
+from chainrule.studio.trace import Trace
 
 __all__ = ["Histogram", "Views", "findings", "histogram", "shrunk", "templates"]
 
@@ -118,12 +120,44 @@ class Views:
         """Return the last mini-batch (before the first, the first samples) on its way."""
 
         def compute(model: Model, data: Data, frame: Frame) -> Trace:
-            first = np.arange(min(len(data.rows), frame.recipe.batch))
-            samples = frame.batch if len(frame.batch) else first
-            x, y = chosen(model, data, "train", samples)
+            x, y = chosen(model, data, "train", batch_of(data, frame))
             return traces.trace(model, x, y, edits, batch_statistics=len(x) > 1)
 
         return self.of(("batch", edits), compute)
+
+    def numerical(
+        self, place: Place, edits: tuple[Edit, ...] = (), split: str = "train", index: int = -1
+    ) -> Difference:
+        """Return the derivative by one number, of a sample's loss, from the loss alone.
+
+        Parameters
+        ----------
+        place : (name, index)
+            ``("0.weights", (3, 1))``, or ``("x", (0, 5))``.
+        edits : tuple of Edit
+        split : str
+        index : int
+            The sample; -1 for the last mini-batch.
+
+        Raises
+        ------
+        ValueError
+            If there is no such sample or place.
+        """
+
+        def compute(model: Model, data: Data, frame: Frame) -> Difference:
+            samples = batch_of(data, frame) if index < 0 else np.array([index])
+            x, y = chosen(model, data, split, samples)
+            many = index < 0 and len(x) > 1
+            return numerical(model, x, y, place, edits, batch_statistics=many)
+
+        return self.of(("numerical", place, edits, split, index), compute)
+
+
+def batch_of(data: Data, frame: Frame) -> Array:
+    """Return which samples the last mini-batch had; before the first, the first samples."""
+    first = np.arange(min(len(data.rows), frame.recipe.batch))
+    return frame.batch if len(frame.batch) else first
 
 
 def chosen(model: Model, data: Data, split: str, samples: Array) -> tuple[Array, Array]:

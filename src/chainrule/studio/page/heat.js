@@ -21,6 +21,7 @@ export default {
   props: {
     values: String, rows: Number, columns: Number, skip: Array, shape: String,
     label: String, caption: String, scale: String, limit: Number, cell: Number, save: Boolean, mark: Array,
+    places: String, full: Array,
   },
   data: () => ({ at: null }),
   computed: {
@@ -33,11 +34,16 @@ export default {
       for (const v of this.floats) if (Number.isFinite(v)) { if (v < low) low = v; if (v > high) high = v; }
       return low <= high ? [low, high] : [0, 0];
     },
+    seats() { return this.places ? chainruleStudio.floats(this.places) : null; },
     words() { return `${this.label}, shape ${this.shape}, ${this.read}`; },
     read() {
       const n = chainruleStudio.number;
       if (!this.at) return `${n(this.range[0])} to ${n(this.range[1])}`;
       const [r, c] = this.at, [down, across] = this.skip;
+      if (this.seats) {
+        const i = r * this.columns + c;
+        return this.seats[i] < 0 ? " " : `[${this.index(this.seats[i]).join(", ")}] = ${n(this.floats[i])}`;
+      }
       return `[${r * down}, ${c * across}] = ${n(this.floats[r * this.columns + c])}`;
     },
     cursor() { return this.place(this.at); },
@@ -46,6 +52,11 @@ export default {
   mounted() { addEventListener("chainrule-theme", this.draw); this.draw(); },
   unmounted() { removeEventListener("chainrule-theme", this.draw); },
   methods: {
+    index(flat) {
+      const found = [];
+      for (const n of [...this.full].reverse()) { found.unshift(flat % n); flat = Math.floor(flat / n); }
+      return found;
+    },
     later() { this.$nextTick(this.draw); },
     place([r, c]) {
       const s = this.size;
@@ -60,7 +71,7 @@ export default {
       const colour = chainruleStudio.scale(this.scale, low, high), values = this.floats;
       for (let i = 0; i < values.length; i++) {
         const [r, g, b] = colour(values[i]);
-        image.data.set([r, g, b, 255], 4 * i);
+        image.data.set([r, g, b, this.seats && this.seats[i] < 0 ? 0 : 255], 4 * i);
       }
       context.putImageData(image, 0, 0);
     },

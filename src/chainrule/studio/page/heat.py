@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from nicegui.element import Element
 
 from chainrule.layer import Array
@@ -59,9 +60,13 @@ class HeatMap(Element, component="heat.js"):
                 lambda event: on_pick(event.args["row"], event.args["column"], event.args["value"]),
             )
 
-    def show(self, array: Array) -> None:
-        """Show another array."""
-        matrix, skip = shrunk(array)
+    def show(self, array: Array, places: Array | None = None) -> None:
+        """Show another array; ``places`` says which number of it stands where, -1 for none."""
+        if places is None:
+            matrix, skip = shrunk(array)
+        else:
+            matrix, skip = np.where(places < 0, 0, np.ravel(array)[places]), (1, 1)
+            self.props.update(places=as_text(places), full=list(array.shape))
         self.props.update(
             values=as_text(matrix), rows=matrix.shape[0], columns=matrix.shape[1], skip=list(skip),
             shape=" × ".join(map(str, array.shape)) or "a number",

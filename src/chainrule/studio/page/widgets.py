@@ -11,7 +11,7 @@ from nicegui.elements.mixins.text_element import TextElement
 from nicegui.events import GenericEventArguments
 
 from chainrule.studio.formulas import to_mathml
-from chainrule.studio.trace import Source
+from chainrule.studio.source import Source
 
 __all__ = [
     "Choice",

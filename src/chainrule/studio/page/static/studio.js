@@ -139,9 +139,9 @@
   // Keys for the whole page: as on the buttons. Not while something is typed.
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-    if (event.target.closest?.("input, select, textarea, [data-keys]")) return;
+    if (event.target.closest?.("input, select, textarea, pre, [data-keys]")) return;
     if (event.key === "Enter" || (event.key === " " && event.target.closest?.("button"))) return;
-    const key = event.key === " " ? "Space" : event.key.toUpperCase();
+    const key = event.key === " " ? "Space" : event.key.length === 1 ? event.key.toUpperCase() : event.key;
     const button = document.querySelector(`[aria-keyshortcuts="${CSS.escape(key)}"]`);
     if (button) { event.preventDefault(); button.click(); }
   });
