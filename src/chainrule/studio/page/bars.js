@@ -33,7 +33,7 @@ export default {
         return `${counts[this.at].toLocaleString("en")} from ${n(a + this.at * step)} to ${n(a + (this.at + 1) * step)}`;
       }
       if (!counts.some((c) => c)) return broken ? "no finite number" : "nothing";
-      const part = zeros >= 0.005 ? `, ${Math.round(100 * zeros)} % are 0` : "";
+      const part = zeros >= 0.005 ? `, ${zeros < 1 ? Math.min(99, Math.round(100 * zeros)) : 100} % are 0` : "";
       return (low < high ? `${n(low)} to ${n(high)}` : `all ${n(low)}`) + (low < high || low ? part : "")
         + (broken ? `, ${broken.toLocaleString("en")} not finite` : "");
     },

@@ -192,7 +192,7 @@ class _Net:
             self._row(node.inside)
             return
         # Two ways beside each other, and their sum.
-        for inner in node.inside:
+        for inner in sorted(node.inside, key=lambda inner: inner.step.path.endswith(".shortcut")):
             shortcut = inner.step.path.endswith(".shortcut")
             if shortcut:
                 w.text("+ the shortcut beside them", classes="net-way")
