@@ -235,16 +235,19 @@ def histogram(array: Array, bins: int = BINS) -> Histogram:
 
 
 def templates(
-    layer: Linear | Conv2d, image_shape: tuple[int, int] | None, most: int = MOST_TEMPLATES
+    layer: Linear | Conv2d,
+    image_shape: tuple[int, int] | None,
+    most: int = MOST_TEMPLATES,
+    of: Array | None = None,
 ) -> list[Array]:
-    """Return the weights of a first layer as images, one a unit or kernel.
+    """Return the weights of a first layer, or their gradients, as images, one a unit or kernel.
 
     Examples
     --------
     >>> [image.shape for image in templates(Linear(64, 3), (8, 8))]
     [(8, 8), (8, 8), (8, 8)]
     """
-    weights = layer.weights
+    weights = layer.weights if of is None else of
     if isinstance(layer, Conv2d):
         height, width, channels, _ = weights.shape
         kernels = weights.transpose(3, 2, 0, 1).reshape(-1, height, width)
