@@ -1,5 +1,6 @@
 """Predict: drawings, the shipped net, and one step on one sample."""
 
+import itertools
 import re
 from dataclasses import replace
 
@@ -43,7 +44,7 @@ def inked(strokes, pen=8.5):
     rows, columns = np.mgrid[0:224:2, 0:224:2] + 1.0
     far = np.full(rows.shape, np.inf)
     for line in strokes:
-        for (x, y), (x2, y2) in zip(line, line[1:], strict=False):
+        for (x, y), (x2, y2) in itertools.pairwise(line):
             dx, dy = x2 - x, y2 - y
             t = ((columns - x) * dx + (rows - y) * dy) / (dx * dx + dy * dy)
             t = t.clip(0, 1)
@@ -122,6 +123,7 @@ def test_when_the_shipped_net_answers(session):
 
 
 def draw(page, strokes):
+    page.locator(".draw-ink").evaluate("sheet => sheet.scrollIntoView({block: 'center'})")
     box = page.locator(".draw-ink").bounding_box()
     for line in strokes:
         for i, (x, y) in enumerate(line):

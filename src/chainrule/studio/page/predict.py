@@ -106,7 +106,7 @@ class _Predict:
         self.fields: list[w.Number] = []
         self.lead.show(
             "Draw a digit. It is centred and scaled as the data were, and the net answers as you "
-            "draw." if len(shape) == 2 else "Set the features of a sample, and see what the net says."
+            "draw." if len(shape) == 2 else "Set the features of a sample; the net answers."
         )  # fmt: skip
         self.body.clear()
         with self.body:
@@ -128,7 +128,8 @@ class _Predict:
                     blank = np.zeros(shape, np.float32)
                     self.seen = HeatMap(
                         blank, "prepared image", caption="What the net sees", scale="ink",
-                        limit=float(data.held.preparation.maximum), cell=160 / max(shape), save=True,
+                        limit=float(data.held.preparation.maximum), cell=160 / max(shape),
+                        save=True,
                     )  # fmt: skip
                     self.slopes = HeatMap(
                         blank,
@@ -179,16 +180,16 @@ class _Predict:
             data = self.tab.session.data
             if data is not self.data:
                 self._lay_out(data)
-        data, raw = self.data, self.raw
+        mine, raw = self.data, self.raw
         first = self.tab.session.training.blueprint
         self.which.set_visibility(serves(frame, first))
-        if data is None or raw is None:
+        if mine is None or raw is None:
             self._show_answer(None)
             return
-        row = data.held.preparation.rows(raw[None])[0]
+        row = mine.held.preparation.rows(raw[None])[0]
 
         def compute(model: Model, of: Data, frame: Frame) -> _Answer | None:
-            return _answer(model, of, row, other=serves(frame, first)) if of is data else None
+            return _answer(model, of, row, other=serves(frame, first)) if of is mine else None
 
         key = ("predict", row.tobytes())
         answer = await self.tab.compute(self.tab.views.of, key, compute)
@@ -310,7 +311,7 @@ class _Predict:
             bar.style(f"width: {100 * share:.2f}%")
         self.taught.show(
             f"One step: {data.classes[label]} was {100 * before[label]:.1f} %, "
-            f"is {100 * after[label]:.1f} %."
+            f"is {100 * after[label]:.1f} %. Orange: before."
         )
 
 
