@@ -8,17 +8,38 @@ pixel is the share of ink in it, 0 to 16.
 
 import numpy as np
 
-from chainrule.cli.picture import centred
+from chainrule.cli.picture import placed
 from chainrule.cli.prepare import Preparation
 from chainrule.layer import Array
 
-__all__ = ["as_sample"]
+__all__ = ["as_placed_sample", "as_sample"]
+
+Place = tuple[float, float, float, float]
 
 FAINTEST = 16  # of 255: a drawing with less ink is blank
 
 
 def as_sample(ink: Array, preparation: Preparation) -> Array | None:
     """Return a drawing as a raw sample of a data set; None if there is nothing drawn.
+
+    As :func:`as_placed_sample`, without the place.
+
+    Examples
+    --------
+    >>> from chainrule.studio.data import load
+    >>> ink = np.zeros((112, 112), np.uint8)
+    >>> ink[20:90, 50:58] = 255
+    >>> as_sample(ink, load("digits").held.preparation).sum(axis=0).round().tolist()
+    [0.0, 0.0, 0.0, 0.0, 128.0, 0.0, 0.0, 0.0]
+    """
+    found = as_placed_sample(ink, preparation)
+    return None if found is None else found[0]
+
+
+def as_placed_sample(ink: Array, preparation: Preparation) -> tuple[Array, Place] | None:
+    """Return a drawing as a raw sample, and its edges in it; None if there is nothing drawn.
+
+    The edges are top, left, height and width, in pixels of the drawing.
 
     Parameters
     ----------
@@ -31,14 +52,6 @@ def as_sample(ink: Array, preparation: Preparation) -> Array | None:
     ------
     ValueError
         If the data set has no images of one channel.
-
-    Examples
-    --------
-    >>> from chainrule.studio.data import load
-    >>> ink = np.zeros((112, 112), np.uint8)
-    >>> ink[20:90, 50:58] = 255
-    >>> as_sample(ink, load("digits").held.preparation).sum(axis=0).round().tolist()
-    [0.0, 0.0, 0.0, 0.0, 128.0, 0.0, 0.0, 0.0]
     """
     shape = preparation.image_shape
     if shape is None or len(preparation.sample_shape) != 2:
@@ -46,5 +59,6 @@ def as_sample(ink: Array, preparation: Preparation) -> Array | None:
     if ink.max(initial=0) < FAINTEST:
         return None
     margin = 0.1 if preparation.margin is None else preparation.margin
-    image = centred(ink.astype(np.float32), shape, margin) * np.float32(preparation.maximum / 255)
-    return preparation.maximum - image if preparation.background == "light" else image
+    image, place = placed(ink.astype(np.float32), shape, margin)
+    image *= np.float32(preparation.maximum / 255)
+    return (preparation.maximum - image if preparation.background == "light" else image), place

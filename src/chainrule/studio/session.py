@@ -12,6 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from chainrule.layer import Array
 from chainrule.model import Model
 from chainrule.studio import data as sets
 from chainrule.studio import nets, pilot, saving
@@ -225,6 +228,59 @@ class Session:
         """
         place = checked_place(self.training.model, name, index, value)
         self.do(lambda run: place.__setitem__(index, value))
+
+    def teach(self, row: Array, label: int) -> tuple[Array, Array]:
+        """Make one step of the optimiser on one sample; return the outputs before and after it.
+
+        Layers that would need the statistics of a mini-batch use those that they have collected.
+
+        Parameters
+        ----------
+        row : array, shape (features,)
+            As the net takes it.
+        label : int
+            The true class.
+
+        Raises
+        ------
+        ValueError
+            If there is no such class, or what comes out is not finite.
+        """
+        training = self.training
+        data = training.data
+        if data.regression or not 0 <= label < data.outputs:
+            raise ValueError(f"{data.name} has no class {label}.")
+
+        def order(run: Run) -> tuple[Array, Array]:
+            model, x = training.model, np.asarray(row, training.model.dtype)[None]
+            y = nets.targets(model.cost, np.array([label]), data.outputs)
+            before = model.predict(x)[0]
+            if not np.isfinite(before).all():
+                raise ValueError("the net gives no finite numbers. Begin anew with a lower rate.")
+            training_now = model.training
+            model._set_modes(training=False, keeping=True)
+            try:
+                model.cost.forward(model.forward(x), y)
+                model.backward()
+                run.optimizer.step(model.parameters, model.gradients)
+            finally:
+                model.training = training_now
+            return before, model.predict(x)[0]
+
+        found: tuple[Array, Array] = self.do(order)
+        return found
+
+    def adopt(self, recipe: Recipe, parameters: Array) -> None:
+        """Build a net anew, and give it parameters that were learned before.
+
+        Raises
+        ------
+        ValueError, OSError
+            If the net cannot be built.
+        """
+        with self._lock:
+            self.set_up(recipe)
+            self.do(lambda run: setattr(self.training.model, "parameters", parameters))
 
     def add_upload(self, name: str, content: bytes) -> Data:
         """Take in an .npz file that a user has sent, and return its data.
