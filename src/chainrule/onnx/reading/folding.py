@@ -13,7 +13,7 @@ from chainrule.onnx.reading.files import Node
 from chainrule.onnx.reading.lengths import Length, product
 from chainrule.onnx.reading.values import Constant, Filled, UnsupportedError
 
-__all__ = ["axes_of", "folded", "tidy"]
+__all__ = ["FOLDS", "axes_of", "folded", "tidy"]
 
 # Elements of a constant that a few bytes may ask for, as a ConstantOfShape does.
 MOST = 1 << 20
@@ -88,11 +88,16 @@ def _of_filled(node: Node, inputs: list[Any]) -> Filled:
 
 
 def _cut_shape(node: Node, shape: tuple[Any, ...], inputs: list[Any]) -> tuple[Any, ...]:
-    """Return the shape after a Squeeze, or a Slice of its known lengths; () for any other."""
+    """Return the shape after a Squeeze, Unsqueeze or Slice of known lengths; () for any other."""
     dims = list(shape)
     if node.op == "Squeeze":
         gone = [a % len(dims) for a in axes_of(node, inputs, since=13) or ()]
         return tuple(n for i, n in enumerate(dims) if i not in gone)
+    if node.op == "Unsqueeze":
+        axes = axes_of(node, inputs, since=13) or []
+        new = {a % (len(dims) + len(axes)) for a in axes}
+        old = iter(dims)
+        return tuple(1 if i in new else next(old) for i in range(len(dims) + len(axes)))
     if node.op == "Slice" and node.version >= 10 and len(inputs) >= 4:
         for start, end, axis in zip(*(np.ravel(each) for each in inputs[1:4]), strict=True):
             dims[int(axis)] = len(range(int(dims[int(axis)]))[int(start) : int(end)])
@@ -156,9 +161,11 @@ def _constant_of_shape(node: Node, inputs: list[Any]) -> Any:
 def _expand(node: Node, inputs: list[Any]) -> Any:
     array, shape = inputs
     if shape.dtype == object:
-        if array.size and (array == array.ravel()[0]).all():
-            return Filled(array.ravel()[0], tuple(shape))
-        raise UnsupportedError("a constant that is repeated for each sample")
+        longer = [1] * (len(shape) - array.ndim) + list(array.shape)
+        shorter = [1] * (array.ndim - len(shape)) + list(shape)
+        return Filled(
+            array, tuple(b if a == 1 else a for a, b in zip(longer, shorter, strict=True))
+        )
     wanted = np.broadcast_shapes(array.shape, tuple(_bounded(shape)))
     _bounded(wanted)
     return np.broadcast_to(array, wanted)

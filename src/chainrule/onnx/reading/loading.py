@@ -226,6 +226,8 @@ def _read(reader: Reader, name: str) -> Value:
     if problems:
         raise _unsupported(reader.file, problems)
     at = next((i for i, axis in enumerate(value.axes) if axis == (0,)), None)
+    if at is None and () in value.axes and () in reader.file_axes:
+        at = value.axes.index(())  # the axis of the one sample that the graph is for
     try:
         others = [value.inner(i) for i in range(value.rank) if i != at]
         step = reader.net.arranged(value, others or [()])

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 from chainrule.layer import Array, Layer
 from chainrule.layers import Flatten, Reshape, Transpose
 from chainrule.onnx.reading.files import File, Node, Tensor
-from chainrule.onnx.reading.folding import folded
+from chainrule.onnx.reading.folding import FOLDS, folded
 from chainrule.onnx.reading.lengths import SAMPLES, Dim, Length
 from chainrule.onnx.reading.net import Net
 from chainrule.onnx.reading.registry import converter_of, known
@@ -39,8 +39,8 @@ class Reader:
         What each name stands for, as far as it has been read.
     problems : list of (Node, str)
         What could not be read, and why.
-    uses : dict of str to list of Node
-        Which operators take each name.
+    uses, makers : dict
+        Which operators take each name, and which one makes it.
     taken : Counter
         How often each constant of the file has become parameters.
     """
@@ -57,7 +57,9 @@ class Reader:
         self.problems: list[Problem] = []
         self.taken: Counter[str] = Counter()
         self.uses: dict[str, list[Node]] = {}
+        self.makers: dict[str, Node] = {}
         self.output = ""
+        self.file_axes = value.axes
         size = file.inputs[0].shape
         at = next((i for i, axis in enumerate(value.axes) if axis == (0,)), None)
         number = None if size is None or at is None else size[at]
@@ -75,6 +77,7 @@ class Reader:
         self.output = output
         nodes = self._needed(output)
         for node in nodes:
+            self.makers.update(dict.fromkeys(node.outputs, node))
             for name in dict.fromkeys(node.inputs):
                 self.uses.setdefault(name, []).append(node)
         for node in nodes:
@@ -99,6 +102,12 @@ class Reader:
             kind = {"whole": "whole numbers", "bool": "true and false"}.get(value.kind, value.kind)
             raise UnsupportedError(f"it works on {kind}, and layers on floats")
         return value
+
+    def maker(self, node: Node | None, i: int) -> Node | None:
+        """Return the operator that makes an input of an operator."""
+        if node is None or i >= len(node.inputs):
+            return None
+        return self.makers.get(node.inputs[i])
 
     def constant(self, node: Node, i: int, what: str) -> Array | None:
         """Return an input that must be a constant; None if it is left out."""
@@ -168,8 +177,8 @@ class Reader:
 
     def _read(self, node: Node) -> None:
         if self._failed & set(node.inputs):
-            # What comes of something that is not there is not known; but this much can be told:
-            if not known(node):
+            # What comes of something that is not there may be a constant; but this can be told:
+            if not known(node) and (node.domain != "ai.onnx" or node.op not in FOLDS):
                 self.problems.append((node, "there is no layer for it"))
             self._failed |= set(node.outputs) - {""}
             return
@@ -238,5 +247,7 @@ def first_value(tensor: Tensor, samples_axis: int | None, channels_last: bool) -
             )
         order = [*order[1:], order[0]]
     net = Net([SAMPLES, *(dims[i] for i in order)], tensor.kind)
-    axes = tuple((0,) if i == at else (1 + order.index(i),) for i in range(rank))
+    # A graph for one sample has an axis of length 1 there, and ours are not among its axes at all.
+    samples = () if at is not None and tensor.shape[at] == 1 else (0,)
+    axes = tuple(samples if i == at else (1 + order.index(i),) for i in range(rank))
     return net, Value(0, net.steps[0].sizes, axes, tensor.kind)

@@ -139,7 +139,12 @@ class _Builder:
         joined = [b[0] if len(b) == 1 else b or Rescale() for b in branches]
         if step.what == "add":
             return Add(joined)
-        return Concatenate(joined, axis=step.axis if step.axis is not None else -1)
+        return Concatenate(joined, axis=self._axis(end))
+
+    def _axis(self, i: int) -> int:
+        """Return the axis of a step that lays side by side; the last one as -1."""
+        axis = self.steps[i].axis
+        return -1 if axis is None or axis == len(self.steps[i].sizes) - 1 else axis
 
     def _branches(self, entry: int, end: int, between: list[int]) -> list[list[int]] | None:
         """Return the steps of each input of ``end``, if no two have any in common."""
@@ -167,6 +172,6 @@ class _Builder:
             step = self.steps[i]
             node: list[object] = [step.what, [numbers[j] for j in step.inputs]]
             if step.what == "concatenate":
-                node.append(-1 if step.axis is None else step.axis)
+                node.append(self._axis(i))
             nodes.append(node)
         return Graph(nodes)

@@ -77,10 +77,17 @@ class Value:
 
     def samples_at(self, number: int) -> None:
         """Refuse a value whose samples are on another axis of the file."""
-        if self.rank <= number or self.axes[number] != (0,):
+        alone = 0 not in flat(self.axes) and self.axes[number : number + 1] == ((),)
+        if not alone and self.axes[number : number + 1] != ((0,),):
             raise UnsupportedError(
                 f"it takes axis {number} for the samples, and the shape is {self.shape}"
             )
+
+    def as_in(self, other: Value) -> Value:
+        """Return the same, without the samples if another value has them on no axis."""
+        if 0 in flat(other.axes):
+            return self
+        return replace(self, axes=tuple(() if axis == (0,) else axis for axis in self.axes))
 
     def on(self, step: int) -> Value:
         """Return the same for the output of another step, of the same shape."""

@@ -6,6 +6,7 @@ from chainrule.onnx.reading.operators import (
     convolutions,
     linear,
     normalizations,
+    patterns,
     pooling,
     recurrent,
     shapes,
@@ -14,5 +15,6 @@ from chainrule.onnx.reading.operators import (
 __all__ = ["FAMILIES"]
 
 FAMILIES = (
-    activations, arithmetic, convolutions, linear, normalizations, pooling, recurrent, shapes,
+    activations, arithmetic, convolutions, linear, normalizations, patterns,
+    pooling, recurrent, shapes,
 )  # fmt: skip

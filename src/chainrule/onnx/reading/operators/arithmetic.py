@@ -13,9 +13,11 @@ from chainrule.layers import (
     Conv2d,
     ConvTranspose2d,
     GroupNorm,
+    LayerNorm,
     LearnedPositions,
     Linear,
     Rescale,
+    RMSNorm,
     Scale,
     Sigmoid,
     SiLU,
@@ -25,7 +27,7 @@ from chainrule.onnx.reading.reader import Reader
 from chainrule.onnx.reading.registry import Result, operator
 from chainrule.onnx.reading.values import Filled, UnsupportedError, Value, flat
 
-__all__ = ["aligned", "by_constant", "joined", "multiplied", "rescaled"]
+__all__ = ["aligned", "by_constant", "for_each", "joined", "multiplied", "rescaled"]
 
 # More fixed numbers than these become parameters: they would fill the model's description.
 MOST_FIXED = 4096
@@ -66,8 +68,10 @@ def by_constant(
     What stands before every layer with parameters prepares the inputs, and is fixed; the rest is
     learned. ``i`` is the operator's input that the constant comes from.
     """
-    given = [np.asarray(c) for c in (scale, shift) if c is not None]
-    constant = given[0]
+    scale, shift = (None if c is None else for_each(reader, x, c) for c in (scale, shift))
+    constant = scale if scale is not None else shift
+    if constant is None:
+        return x
     if constant.ndim > x.rank:
         x = Value(x.step, x.sizes, ((),) * (constant.ndim - x.rank) + x.axes, x.kind)
     long = [x.rank - constant.ndim + a for a, n in enumerate(constant.shape) if n != 1]
@@ -94,10 +98,10 @@ def by_constant(
         learned = reader.net.steps[x.step].learns or constant.size > MOST_FIXED
     if learned and i is not None:
         reader.parameter(node, i, "constants")
-        if len(long) == 2 and shift is not None and scale is None:
-            found = _positions(reader, x, constant)
-            if found is not None:
-                return found
+    if learned and len(long) == 2 and shift is not None and scale is None:
+        found = _positions(reader, node, x, constant)
+        if found is not None:
+            return found
     group = flat([x.axes[a] for a in long])
     before, order = reader.net.last(x, group)
 
@@ -109,6 +113,20 @@ def by_constant(
 
     step = _factor(reader, node, before, row(scale), row(shift), learned)
     return reader.net.split(before, step, group, x)
+
+
+def for_each(reader: Reader, x: Value, constant: Array) -> Array:
+    """Return a constant that is the same for each sample as one for a single sample.
+
+    A graph for a fixed number of samples may hold as many equal rows.
+    """
+    at = next((i for i, axis in enumerate(x.axes) if axis == (0,)), None)
+    if at is None or reader.samples is None or constant.ndim < x.rank:
+        return constant
+    at += constant.ndim - x.rank
+    first = constant.take([0], axis=at)
+    same = constant.shape[at] == reader.samples and (constant == first).all()
+    return first if same else constant
 
 
 def _factor(
@@ -135,12 +153,16 @@ def _factor(
 def _taken_up(reader: Reader, step: int, scale: Array | None, shift: Array | None) -> bool:
     """Let the layer before have it, if it has such parameters itself."""
     layer = reader.net.steps[step].what
-    if isinstance(layer, GroupNorm):
+    if isinstance(layer, (GroupNorm, LayerNorm)):
+        if isinstance(layer, RMSNorm) and (shift is not None or layer.affine):
+            return False
         if layer.affine and (scale is not None or layer.shift.any()):
             return False
         if not layer.affine:
             layer.affine = True
-            reader.filled(layer, scale=np.ones(layer.n), shift=np.zeros(layer.n))
+            reader.filled(layer, scale=np.ones(layer.n))
+            if layer.bias:
+                reader.filled(layer, shift=np.zeros(layer.n))
         reader.filled(layer, scale=scale, shift=shift)
         return True
     if isinstance(layer, Scale):
@@ -166,12 +188,17 @@ def _taken_up(reader: Reader, step: int, scale: Array | None, shift: Array | Non
     return True
 
 
-def _positions(reader: Reader, x: Value, table: Array) -> Value | None:
+def _positions(reader: Reader, node: Node, x: Value, table: Array) -> Value | None:
     """Return what learned positions make of (samples, steps, features), if that is the shape."""
     *_, steps, width = table.shape
     if x.axes[-2:] != ((1,), (2,)) or x.sizes[1:] != (steps, width) or (0,) not in x.axes:
         return None
-    layer = reader.filled(LearnedPositions(steps, width), table=table.reshape(steps, width))
+    table = table.reshape(steps, width)
+    before = reader.net.steps[x.step].what
+    if isinstance(before, LearnedPositions) and reader.only(node, x.step):
+        before.table += table
+        return x
+    layer = reader.filled(LearnedPositions(steps, width), table=table)
     return x.on(reader.net.layer(layer, x.step, x.sizes))
 
 
@@ -183,7 +210,10 @@ def binary(reader: Reader, node: Node) -> Result:
     """Return the four operations, with a constant or of two values of the net."""
     a, b = reader.given(node, 0), reader.given(node, 1)
     if isinstance(a, Value) and isinstance(b, Value):
-        return _of_two(reader, node, reader.value(node, 0), reader.value(node, 1))
+        from chainrule.onnx.reading.operators.patterns import normalized
+
+        made = normalized(reader, node) if node.op in ("Div", "Mul") else None
+        return made or _of_two(reader, node, reader.value(node, 0), reader.value(node, 1))
     at = 0 if isinstance(a, Value) else 1
     x = reader.value(node, at)
     constant = b if at == 0 else a
@@ -214,6 +244,9 @@ def binary(reader: Reader, node: Node) -> Result:
 
 def _with_filled(reader: Reader, node: Node, x: Value, constant: Filled) -> Value | Filled:
     """Return the sum or the product with a constant that is the same for each sample."""
+    more = len(constant.shape) - x.rank
+    if more > 0 and constant.shape[:more] == (1,) * more:
+        x = Value(x.step, x.sizes, ((),) * more + x.axes, x.kind)
     if constant.shape != x.shape[x.rank - len(constant.shape) :] or node.op not in ("Add", "Mul"):
         raise UnsupportedError("a constant with as many rows as there are samples")
     if node.op == "Add":
@@ -312,9 +345,12 @@ def joined(reader: Reader, what: str, values: list[Value]) -> Value:
     return Value(step, tuple(sizes), values[0].axes)
 
 
-def aligned(reader: Reader, values: list[Value]) -> list[Value]:
-    """Return values whose arrays have their axes in one order: one for each axis of the file."""
-    if len({(v.sizes, v.axes) for v in values}) == 1:
+def aligned(reader: Reader, values: list[Value], kept: int | None = None) -> list[Value]:
+    """Return values whose arrays have their axes in one order: one for each axis of the file.
+
+    Those of length 1 in all of them have none, but for the one that is ``kept``.
+    """
+    if kept is None and len({(v.sizes, v.axes) for v in values}) == 1:
         return values
     rank = max(v.rank for v in values)
     values = [Value(v.step, v.sizes, ((),) * (rank - v.rank) + v.axes, v.kind) for v in values]
@@ -326,11 +362,12 @@ def aligned(reader: Reader, values: list[Value]) -> list[Value]:
     at = places.pop()
     # The order of the largest one, which should not have to move.
     first = max(values, key=lambda v: sum(n != 1 for n in v.sizes))
-    others = [i for i in range(rank) if i != at]
+    others = [i for i in range(rank) if i != at and (i == kept or any(v.axes[i] for v in values))]
     others.sort(key=lambda i: min(first.axes[i], default=0))
     made = []
     for v in values:
         step = reader.net.arranged(v, [v.axes[i] for i in others])
-        axes = tuple((0,) if i == at else (1 + others.index(i),) for i in range(rank))
+        new = {i: (k,) for k, i in enumerate(others, start=1)}
+        axes = tuple((0,) if i == at else new.get(i, ()) for i in range(rank))
         made.append(Value(step, reader.net.steps[step].sizes, axes, v.kind))
     return made

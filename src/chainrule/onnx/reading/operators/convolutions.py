@@ -122,7 +122,7 @@ def conv(reader: Reader, node: Node) -> Result:
     )  # fmt: skip
     reader.filled(layer, weights=weights.transpose(*range(2, count + 2), 1, 0), biases=biases)
     sizes = [sizes[0], *lengths, n_out]
-    return from_images(reader.net.layer(layer, step, sizes), sizes)
+    return from_images(reader.net.layer(layer, step, sizes), sizes).as_in(x)
 
 
 def _one(numbers: Sequence[int]) -> int | list[int]:
@@ -150,25 +150,36 @@ def conv_transpose(reader: Reader, node: Node) -> Result:
     whole = [(int(n) - 1) * s + r for n, s, r in zip(sizes[1:-1], strides, reach, strict=True)]  # type: ignore[arg-type]  # as was just seen
     first, wanted = _wanted(node, sizes[1:-1], whole, strides, more)
     n_in, n_out = int(sizes[-1]), weights.shape[1] * groups  # type: ignore[arg-type]  # known
-    if count == 1:  # as images of one row
+    # Cut off evenly by the layer itself, where that is what is wanted; else the whole output, which
+    # may have to be longer by less than a stride, and then cut.
+    even = all(
+        w + m - n == 2 * f and f >= 0 and 0 <= m < s
+        for w, m, n, f, s in zip(whole, more, wanted, first, strides, strict=True)
+    )
+    cut_off = first if even else [0] * count
+    longer = more if even else [
+        max(0, f + n - w) for f, n, w in zip(first, wanted, whole, strict=True)
+    ]  # fmt: skip
+    lengths = [w + m - 2 * f for w, m, f in zip(whole, longer, cut_off, strict=True)]
+    row = [1] * (2 - count)  # a sequence is an image of one row
+    if row:
         step = reader.net.reshaped(step, [sizes[0], 1, *sizes[1:]])
-        kernel, strides, dilations = [1, *kernel], [1, *strides], [1, *dilations]
-    # The layer can make the output longer by less than its stride, as is sometimes asked for.
-    longer = [max(0, f + n - w) for f, n, w in zip(first, wanted, whole, strict=True)]
-    longer = [0] * (2 - count) + longer
+    none = [0] * len(row)
     layer = ConvTranspose2d(
-        n_in, n_out, kernel, stride=strides, output_padding=longer, dilation=dilations,
-        groups=groups, bias=biases is not None,
+        n_in, n_out, _one(row + kernel), stride=_one(row + strides),
+        padding=_one(none + cut_off) if any(cut_off) else "valid",
+        output_padding=_one(none + longer), dilation=_one(row + dilations), groups=groups,
+        bias=biases is not None,
     )  # fmt: skip
     reader.filled(layer, weights=_scattered(weights, groups, count), biases=biases)
-    made_sizes = [w + m for w, m in zip([1] * (2 - count) + whole, longer, strict=True)]
-    step = reader.net.layer(layer, step, [sizes[0], *made_sizes, n_out])
-    if count == 1:
-        step = reader.net.reshaped(step, [sizes[0], *made_sizes[1:], n_out])
+    step = reader.net.layer(layer, step, [sizes[0], *row, *lengths, n_out])
+    if row:
+        step = reader.net.reshaped(step, [sizes[0], *lengths, n_out])
     y = from_images(step, reader.net.steps[step].sizes)
-    for axis, (f, n) in enumerate(zip(first, wanted, strict=True), start=2):
-        y = cut(reader, y, axis, f, f + n)
-    return y
+    if not even:
+        for axis, (f, n) in enumerate(zip(first, wanted, strict=True), start=2):
+            y = cut(reader, y, axis, f, f + n)
+    return y.as_in(x)
 
 
 def _wanted(

@@ -21,7 +21,7 @@ def channels_last(reader: Reader, x: Value) -> Value:
     step = reader.net.arranged(x, [*(x.inner(i) for i in range(2, x.rank)), group])
     end = x.rank - 1
     axes = ((0,), (end,), *((i,) for i in range(1, end)))
-    return Value(step, reader.net.steps[step].sizes, axes, x.kind)
+    return Value(step, reader.net.steps[step].sizes, axes, x.kind).as_in(x)
 
 
 def vector(array: Array | None, n: object, what: str) -> Array:
@@ -133,7 +133,7 @@ def _groups(reader: Reader, node: Node, x: Value) -> Value | None:
         (end + 1,) if x.axes[1] else (),
         (end + len(split), *range(1, end + 1)),
     )
-    return Value(step, reader.net.steps[step].sizes, made_axes)
+    return Value(step, reader.net.steps[step].sizes, made_axes).as_in(x)
 
 
 @operator("GroupNormalization")

@@ -59,9 +59,10 @@ def pool(reader: Reader, node: Node) -> Result:
         ends = _ends(sizes[1:-1], kernel, strides, pads)
     image = from_images(step, sizes)
     if node.op == "MaxPool":
-        return _max(reader, image, kernel, strides, pads, ends)
+        return _max(reader, image, kernel, strides, pads, ends).as_in(x)
     included = bool(node.get("count_include_pad", 0))
-    return _mean(reader, node, image, kernel, strides, pads, ends, included=included)
+    y = _mean(reader, node, image, kernel, strides, pads, ends, included=included)
+    return y.as_in(x)
 
 
 def _ends(

@@ -53,13 +53,14 @@ def recurrent(reader: Reader, node: Node) -> Result:
         for i in (0, 1)
     )
     if not wants_all:
-        return [None, _last(reader, layer, value, hidden, count, samples_at), None]
+        return [None, _last(reader, layer, value, hidden, count, samples_at).as_in(x), None]
     step = reader.net.layer(layer, value.step, (samples, steps, count * hidden))
     y = Value(step, (samples, steps, count * hidden), ((0,), (1,), (2,)))
     final = _of_all(reader, y, hidden, count, samples_at) if wants_last else None
     if direction == "reverse":
         y = cut(reader, y, 1, None, None, -1)
-    return [_outputs(reader, y, hidden, count, samples_at), final, None]
+    outputs = _outputs(reader, y, hidden, count, samples_at)
+    return [outputs.as_in(x), None if final is None else final.as_in(x), None]
 
 
 def _used(reader: Reader, name: str) -> bool:

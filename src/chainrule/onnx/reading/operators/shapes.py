@@ -6,15 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from chainrule.layer import Array
 from chainrule.layers import MaxPool1d, Pad, Rescale, Sigmoid, Slice, Softmax
 from chainrule.layers.adaptive_pooling import GlobalAvgPool
 from chainrule.onnx.reading.files import Node
 from chainrule.onnx.reading.folding import axes_of, tidy
-from chainrule.onnx.reading.lengths import Dim, Length, plus, product, quotient
-from chainrule.onnx.reading.operators.arithmetic import aligned, rescaled
+from chainrule.onnx.reading.lengths import SAMPLES, Dim, Length, plus, product, quotient
+from chainrule.onnx.reading.operators.arithmetic import aligned, by_constant, for_each, rescaled
 from chainrule.onnx.reading.reader import Reader
 from chainrule.onnx.reading.registry import Result, operator
-from chainrule.onnx.reading.values import UnsupportedError, Value, flat
+from chainrule.onnx.reading.values import Constant, Filled, UnsupportedError, Value, flat
 
 __all__ = ["cut", "padded", "picked"]
 
@@ -363,17 +364,22 @@ def split(reader: Reader, node: Node) -> Result:
 @operator("Concat")
 def concat(reader: Reader, node: Node) -> Result:
     """Return values side by side."""
-    values = [reader.value(node, i, ANY) for i in range(len(node.inputs))]
+    given = [reader.given(node, i) for i in range(len(node.inputs))]
+    values = [reader.value(node, i, ANY) for i, v in enumerate(given) if isinstance(v, Value)]
     axis = values[0].axis(node.get("axis"))
     for value in values:
         value.inner(value.axis(axis))
+    if len(values) < len(given):
+        return _beside_constants(reader, node, given, axis)
     if len(values) == 1:
         return values[0]
     found = _of_sigmoid(reader, values, axis)
     if found is not None:
         return found
+    if len({v.rank for v in values}) > 1:
+        raise UnsupportedError(f"the shapes {[v.shape for v in values]} do not fit")
     if len({(v.axes, len(v.sizes)) for v in values}) > 1 or len(values[0].axes[axis]) != 1:
-        values = aligned(reader, _in_one_order(values))
+        values = aligned(reader, values, axis)
     at = values[0].axes[axis][0]
     sizes = list(values[0].sizes)
     for v in values[1:]:
@@ -384,6 +390,42 @@ def concat(reader: Reader, node: Node) -> Result:
         sizes[at] = plus(sizes[at], v.sizes[at])
     step = reader.net.join("concatenate", [v.step for v in values], sizes, at)
     return Value(step, tuple(sizes), values[0].axes, values[0].kind)
+
+
+def _beside_constants(
+    reader: Reader, node: Node, given: Sequence[Value | Constant | None], axis: int
+) -> Value:
+    """Return a value with constants before and after it, as the token that stands for a class.
+
+    It is a border of zeros, and learned numbers that are added, and are zeros elsewhere at first.
+    """
+    at = [i for i, v in enumerate(given) if isinstance(v, Value)]
+    if len(at) > 1:
+        raise UnsupportedError("constants between several values")
+    x = reader.value(node, at[0])
+    shape = list(x.shape)
+    length = shape[axis]
+    parts: list[Array | None] = []
+    for each in given:
+        row = each.row if isinstance(each, Filled) else each
+        if isinstance(each, Value):
+            parts.append(None)
+            continue
+        if not isinstance(row, np.ndarray) or not isinstance(length, int):
+            raise UnsupportedError("a constant beside a length that is not known before")
+        row = for_each(reader, x, row.reshape((1,) * (x.rank - row.ndim) + row.shape))
+        told = each.shape if isinstance(each, Filled) else row.shape
+        if any(n != told[i] for i, n in enumerate(shape) if i != axis and n != SAMPLES):
+            raise UnsupportedError(f"a constant of shape {told} beside {x.shape}")
+        lengths = [1 if not isinstance(n, int) else n for n in told]
+        parts.append(np.broadcast_to(row, lengths))
+    before = sum(int(p.shape[axis]) for p in parts[: at[0]] if p is not None)
+    after = sum(int(p.shape[axis]) for p in parts[at[0] + 1 :] if p is not None)
+    widths = [(0, 0)] * x.rank
+    widths[axis] = (before, after)
+    zeros = [1 if not isinstance(n, int) else n for n in shape]
+    row = np.concatenate([np.zeros(zeros) if p is None else p for p in parts], axis=axis)
+    return by_constant(reader, node, None, padded(reader, x, widths), shift=row, learned=True)
 
 
 def _of_sigmoid(reader: Reader, values: Sequence[Value], axis: int) -> Value | None:
@@ -406,12 +448,6 @@ def _of_sigmoid(reader: Reader, values: Sequence[Value], axis: int) -> Value | N
     sizes = (*z.sizes[:-1], 2)
     step = reader.net.join("concatenate", [zero.step, z.step], sizes, -1)
     return Value(reader.net.layer(Softmax(), step, sizes), sizes, z.axes)
-
-
-def _in_one_order(values: Sequence[Value]) -> list[Value]:
-    if len({v.rank for v in values}) > 1:
-        raise UnsupportedError(f"the shapes {[v.shape for v in values]} do not fit")
-    return list(values)
 
 
 # -- borders and sums over axes ------------------------------------------------------------------
