@@ -15,13 +15,13 @@ from chainrule.interop.extras import needs
 from chainrule.layer import Array
 from chainrule.storage import one_line
 
-__all__ = ["File", "Node", "Tensor", "read_file", "read_graph"]
+__all__ = ["FLOATS", "WHOLE", "File", "Node", "Tensor", "read_file", "read_graph"]
 
 # More than any real net has; a graph made of such numbers is an attack.
 MOST_NODES = 100_000
 
 # The types of elements, by number (onnx.TensorProto): what kind of value they make.
-FLOATS = {1: "float32", 10: "float16", 11: "float64", 16: "bfloat16"}
+FLOATS = {1: "float32", 10: "float16", 11: "float64"}
 WHOLE = {2, 3, 4, 5, 6, 7, 12, 13}
 BOOL = 9
 

@@ -65,7 +65,7 @@ def _bounded(shape: Sequence[Any]) -> list[int]:
     return lengths
 
 
-def _of_filled(node: Node, inputs: list[Any]) -> Filled:
+def _of_filled(node: Node, inputs: list[Any]) -> Constant:
     """Return what becomes of a constant that is the same for each sample."""
     at = 0 if isinstance(inputs[0], Filled) else 1
     filled, others = inputs[at], inputs[:at] + inputs[at + 1 :]
@@ -73,6 +73,8 @@ def _of_filled(node: Node, inputs: list[Any]) -> Filled:
         raise UnsupportedError("a constant with as many rows as there are samples")
     if node.op in ("Cast", "Identity"):
         return filled
+    if node.op == "Shape" and filled.shape:
+        return tidy(_shape(node, [filled]))
     width = filled.shape[-1] if filled.shape else 0
     row = filled.row
     if node.op == "MatMul" and at == 0 and np.ndim(others[0]) == 2 and row.ndim < 2:
@@ -148,7 +150,10 @@ def _constant(node: Node, inputs: list[Any]) -> Any:
 
 
 def _shape(node: Node, inputs: list[Any]) -> Any:
-    return np.array(inputs[0].shape[slice(node.get("start", 0), node.get("end"))], np.int64)
+    dims = inputs[0].shape[slice(node.get("start", 0), node.get("end"))]
+    array = np.empty(len(dims), object)
+    array[:] = dims
+    return array
 
 
 def _constant_of_shape(node: Node, inputs: list[Any]) -> Any:

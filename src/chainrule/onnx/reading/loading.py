@@ -156,7 +156,7 @@ def build(
         raise ValueError(f"{file.path}: {one_line(error)}.") from error
     kind = np.dtype(_wide(file, name) if dtype is None else dtype)
     reader = Reader(file, value, net, {}, kind)
-    y = _read(reader, name)
+    y, at = _read(reader, name)
     layers = layers_of(net, y.step)
     if not logits:
         loss = fitting_loss(layers, y.shape, file.producer)
@@ -164,7 +164,7 @@ def build(
         layers, found = without_link(layers)
         loss = found or fitting_loss(layers, y.shape, file.producer)
     model = _model(file, layers, cost or loss, kind, seed)
-    model.metadata = {**_own(file), "onnx": _told(file, name, classes)}
+    model.metadata = {**_own(file), "onnx": _told(file, name, at, classes)}
     # Exporters write equal vectors once, as the biases of 0 of several layers: that is no sharing.
     copied = sorted(
         name
@@ -212,8 +212,11 @@ def _wide(file: File, name: str) -> str:
     return "float64" if found is not None and found.wide else "float32"
 
 
-def _read(reader: Reader, name: str) -> Value:
-    """Return the output as (samples, ...), or say what cannot be read."""
+def _read(reader: Reader, name: str) -> tuple[Value, int | None]:
+    """Return the output as (samples, ...), and on which axis the file has the samples.
+
+    Or say what cannot be read.
+    """
     path = reader.file.path
     try:
         value = reader.read(name)
@@ -236,7 +239,7 @@ def _read(reader: Reader, name: str) -> Value:
             f"{path}: the output {one_line(name, 80)!r}: {one_line(error)}."
         ) from error
     sizes = reader.net.steps[step].sizes
-    return Value(step, sizes, tuple((i,) for i in range(len(sizes))))
+    return Value(step, sizes, tuple((i,) for i in range(len(sizes)))), at
 
 
 def _unsupported(file: File, problems: Sequence[Problem]) -> UnsupportedOperatorsError:
@@ -288,12 +291,15 @@ def _own(file: File) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _told(file: File, output: str, classes: list[Any] | None) -> dict[str, Any]:
+def _told(
+    file: File, output: str, samples_axis: int | None, classes: list[Any] | None
+) -> dict[str, Any]:
     first = file.inputs[0]
     told: dict[str, Any] = {
         "producer": file.producer,
         "input": first.name,
         "input_shape": list(first.shape or ()),
         "output": output,
+        "output_samples_axis": samples_axis,
     }
     return told if classes is None else {**told, "classes": classes}

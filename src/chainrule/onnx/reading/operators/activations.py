@@ -21,7 +21,7 @@ from chainrule.layers import (
     Softplus,
     Tanh,
 )
-from chainrule.onnx.reading.files import FLOATS, Node
+from chainrule.onnx.reading.files import FLOATS, WHOLE, Node
 from chainrule.onnx.reading.operators.arithmetic import by_constant, joined, multiplied, rescaled
 from chainrule.onnx.reading.reader import Reader
 from chainrule.onnx.reading.registry import Result, operator
@@ -117,15 +117,22 @@ def clip(reader: Reader, node: Node) -> Result:
 
 @operator("Max", "Min")
 def max_or_min(reader: Reader, node: Node) -> Result:
-    """Return the greater, or the less, of the input and a number."""
-    if len(node.inputs) != 2:
-        raise UnsupportedError("it is for an input and a number alone")
-    at = 0 if isinstance(reader.given(node, 0), Value) else 1
-    x, bound = reader.value(node, at), reader.constant(node, 1 - at, "bounds")
-    if bound is None or bound.size != 1 or bound.ndim > x.rank:
-        raise UnsupportedError("it is for an input and a number alone")
-    number = float(bound.ravel()[0])
-    return cut_off(reader, x, *((number, None) if node.op == "Max" else (None, number)))
+    """Return the greater, or the less, of values: max(x, y) = relu(x - y) + y."""
+    sign = 1 if node.op == "Max" else -1
+    values = [i for i in range(len(node.inputs)) if isinstance(reader.given(node, i), Value)]
+    x = rescaled(reader, reader.value(node, values[0]), sign)
+    for i in values[1:]:
+        y = rescaled(reader, reader.value(node, i), sign)
+        above = reader.net.each(joined(reader, "add", [x, rescaled(reader, y, -1)]), ReLU())
+        x = joined(reader, "add", [above, y])
+    for i in set(range(len(node.inputs))) - set(values):
+        bound = reader.constant(node, i, "bounds")
+        if bound is None or not np.isfinite(bound).all():
+            raise UnsupportedError("a bound that is no finite number")
+        c = sign * bound.astype(np.float64)
+        x = by_constant(reader, node, None, x, shift=-c, learned=False)
+        x = by_constant(reader, node, None, reader.net.each(x, ReLU()), shift=c, learned=False)
+    return rescaled(reader, x, sign)
 
 
 def cut_off(reader: Reader, x: Value, least: float | None, most: float | None) -> Value:
@@ -182,10 +189,11 @@ def dropout(reader: Reader, node: Node) -> Result:
     """Return dropout, which does nothing but in training."""
     x = reader.value(node)
     training = reader.constant(node, 2, "mode") if node.version >= 12 else None
-    if training is not None and bool(training.ravel()[0]):
-        raise UnsupportedError("it drops values at random in predictions too")
     ratio = reader.constant(node, 1, "ratio") if node.version >= 12 else node.get("ratio")
-    return reader.net.each(x, Dropout(0.5 if ratio is None else float(np.ravel(ratio)[0])))
+    p = 0.5 if ratio is None else float(np.ravel(ratio)[0])
+    if training is not None and bool(training.ravel()[0]) and p > 0:
+        raise UnsupportedError("it drops values at random in predictions too")
+    return reader.net.each(x, Dropout(p)) if p > 0 else x
 
 
 @operator("Identity")
@@ -200,8 +208,8 @@ def cast(reader: Reader, node: Node) -> Result:
     x = reader.value(node, 0, ("float", "whole", "bool"))
     if node.get("to") in FLOATS:
         return Value(x.step, x.sizes, x.axes, "float")
-    if x.kind != "whole":
-        raise UnsupportedError(f"it makes whole numbers of {x.kind}s, which has no derivative")
+    if x.kind != "whole" or node.get("to") not in WHOLE:
+        raise UnsupportedError("it makes floats of few bits, whole numbers or text of floats")
     return x
 
 

@@ -27,12 +27,13 @@ from chainrule.onnx.reading.reader import Reader
 from chainrule.onnx.reading.registry import Result, operator
 from chainrule.onnx.reading.values import Filled, UnsupportedError, Value, flat
 
-__all__ = ["aligned", "by_constant", "for_each", "joined", "multiplied", "rescaled"]
+__all__ = ["aligned", "by_constant", "for_each", "joined", "multiplied", "repeated", "rescaled"]
 
 # More fixed numbers than these become parameters: they would fill the model's description.
 MOST_FIXED = 4096
 # Numbers from here down, added before a softmax, hide a place.
 HIDDEN = -1e4
+MOST_REPEATED = 256
 
 
 def rescaled(reader: Reader, x: Value, scale: float, shift: float = 0.0) -> Value:
@@ -78,10 +79,11 @@ def by_constant(
     for a in long:
         if x.axes[a] == (0,) or 0 in x.axes[a]:
             raise UnsupportedError("its constant differs from sample to sample")
+        if x.shape[a] == 1:
+            x = repeated(reader, x, a, constant.shape[a - x.rank])
         if x.shape[a] != constant.shape[a - x.rank]:
             raise UnsupportedError(
-                f"a constant of shape {constant.shape} does not fit the shape {x.shape}, or "
-                "repeats its values"
+                f"a constant of shape {constant.shape} does not fit the shape {x.shape}"
             )
     if not long:
         one = reader.net.steps[x.step].what
@@ -113,6 +115,17 @@ def by_constant(
 
     step = _factor(reader, node, before, row(scale), row(shift), learned)
     return reader.net.split(before, step, group, x)
+
+
+def repeated(reader: Reader, x: Value, axis: int, times: int) -> Value:
+    """Return the value with an axis of the file, of length 1, repeated."""
+    if times > MOST_REPEATED:
+        raise UnsupportedError(f"it repeats the shape {x.shape} {times} times")
+    (y,) = aligned(reader, [x], axis)
+    at = y.axes[axis][0]
+    sizes = (*y.sizes[:at], times, *y.sizes[at + 1 :])
+    step = reader.net.join("concatenate", [y.step] * times, sizes, at)
+    return Value(step, sizes, y.axes, y.kind)
 
 
 def for_each(reader: Reader, x: Value, constant: Array) -> Array:
@@ -215,7 +228,10 @@ def binary(reader: Reader, node: Node) -> Result:
         made = normalized(reader, node) if node.op in ("Div", "Mul") else None
         return made or _of_two(reader, node, reader.value(node, 0), reader.value(node, 1))
     at = 0 if isinstance(a, Value) else 1
-    x = reader.value(node, at)
+    x = reader.value(node, at, ("float", "whole"))
+    if x.kind == "whole":  # indices, which one pattern changes and takes back
+        problem = (node, "it works on whole numbers, and layers on floats")
+        return x.on(reader.net.open(node.op, [x.step], x.sizes, problem))
     constant = b if at == 0 else a
     if isinstance(constant, Filled):
         return _with_filled(reader, node, x, constant)
@@ -276,12 +292,17 @@ def power(reader: Reader, node: Node) -> Result:
 
 @operator("Sum", "Mean")
 def sum_or_mean(reader: Reader, node: Node) -> Result:
-    """Return the sum, or the mean, of values of the net."""
-    values = [reader.value(node, i) for i in range(len(node.inputs))]
-    y = values[0]
+    """Return the sum, or the mean, of values of the net and constants."""
+    count = len(node.inputs)
+    values = [i for i in range(count) if isinstance(reader.given(node, i), Value)]
+    y = reader.value(node, values[0])
     if len(values) > 1:
-        y = joined(reader, "add", values)
-    return y if node.op == "Sum" else rescaled(reader, y, 1 / len(values))
+        y = joined(reader, "add", [reader.value(node, i) for i in values])
+    for i in set(range(count)) - set(values):
+        c = reader.constant(node, i, "constants")
+        if c is not None:
+            y = by_constant(reader, node, i, y, shift=c.astype(np.float64))
+    return y if node.op == "Sum" else rescaled(reader, y, 1 / count)
 
 
 def _of_two(reader: Reader, node: Node, a: Value, b: Value) -> Value:

@@ -127,14 +127,19 @@ def gather(reader: Reader, node: Node) -> Result:
         return picked(reader, node)
     indices = reader.value(node, 1, ("whole",))
     table = reader.parameter(node, 0, "rows")
-    if table is None or table.ndim != 2 or node.get("axis", 0) not in (0, -table.ndim):
-        raise UnsupportedError("it takes more than rows of a table")
+    if table is None or table.ndim < 2 or node.get("axis", 0) not in (0, -table.ndim):
+        raise UnsupportedError("it takes other places than rows of a table")
     return embedded(reader, indices, table)
 
 
 def embedded(reader: Reader, indices: Value, table: Array) -> Value:
-    """Return the rows of a table."""
-    layer = reader.filled(Embedding(*table.shape), weights=table)
-    sizes = (*indices.sizes, table.shape[1])
+    """Return the rows of a table, which may be arrays themselves."""
+    rows = table.reshape(len(table), -1)
+    layer = reader.filled(Embedding(*rows.shape), weights=rows)
+    sizes = (*indices.sizes, rows.shape[1])
     step = reader.net.layer(layer, indices.step, sizes)
-    return Value(step, sizes, (*indices.axes, (len(sizes) - 1,)))
+    shape = table.shape[1:]
+    sizes = (*indices.sizes, *shape)
+    step = reader.net.reshaped(step, sizes)
+    end = len(indices.sizes)
+    return Value(step, sizes, (*indices.axes, *((end + i,) for i in range(len(shape)))))

@@ -16,6 +16,8 @@ from chainrule.onnx.reading.values import UnsupportedError, Value, flat
 
 __all__ = ["normalized"]
 
+LARGE = 15  # from here on softplus(x) is x, to the last digit of a float32
+
 
 @operator("Sqrt", "Reciprocal")
 def root(reader: Reader, node: Node) -> Result:
@@ -25,27 +27,36 @@ def root(reader: Reader, node: Node) -> Result:
     return x.on(reader.net.open(node.op, [x.step], x.sizes, problem))
 
 
-@operator("Greater", "GreaterOrEqual")
-def greater(reader: Reader, node: Node) -> Result:
-    """Leave it open: a softplus that is cut off may take it up."""
-    x = reader.value(node)
-    problem = (node, "there is no layer for it but as a part of softplus")
+@operator("Greater", "GreaterOrEqual", "Less")
+def compared(reader: Reader, node: Node) -> Result:
+    """Leave it open: a choice that is none may take it up."""
+    x = reader.value(node, 0, ("float", "whole"))
+    problem = (node, "there is no layer for it")
     step = reader.net.open(node.op, [x.step], x.sizes, problem)
     return Value(step, x.sizes, x.axes, "bool")
 
 
 @operator("Where")
 def where(reader: Reader, node: Node) -> Result:
-    """Return softplus for "x where it is large, else softplus(x)": there the two are equal."""
+    """Return what a choice comes to, where it is none.
+
+    "x where it is large, else softplus(x)" is softplus: there the two are equal. And "x + n where x
+    is below 0, else x" is x: indices are counted from the end so, and our embedding has none such.
+    """
     condition = reader.maker(node, 0)
-    soft = reader.maker(node, 2)
-    if condition is None or soft is None or soft.op != "Softplus":
+    bound = None if condition is None else reader.given(condition, 1)
+    if condition is None or not isinstance(bound, np.ndarray) or bound.size != 1:
         raise UnsupportedError("there is no layer that chooses")
-    bound = reader.given(condition, 1)
-    same = condition.inputs[0] == node.inputs[1] == soft.inputs[0]
-    if not same or not isinstance(bound, np.ndarray) or bound.size != 1 or bound.ravel()[0] < 15:
-        raise UnsupportedError("there is no layer that chooses")
-    return reader.value(node, 2)
+    number, compared_name = float(bound.ravel()[0]), condition.inputs[0]
+    _, one, other = node.inputs
+    soft, longer = reader.maker(node, 2), reader.maker(node, 1)
+    large = condition.op != "Less" and number >= LARGE and one == compared_name
+    if large and _is(soft, "Softplus") and soft is not None and soft.inputs[0] == one:
+        return reader.value(node, 2)
+    below_zero = condition.op == "Less" and number == 0 and other == compared_name
+    if below_zero and _is(longer, "Add") and longer is not None and other in longer.inputs:
+        return reader.value(node, 2, ("whole",))
+    raise UnsupportedError("there is no layer that chooses")
 
 
 def normalized(reader: Reader, node: Node) -> Value | None:

@@ -10,9 +10,16 @@ from chainrule.layer import Array
 from chainrule.layers import MaxPool1d, Pad, Rescale, Sigmoid, Slice, Softmax
 from chainrule.layers.adaptive_pooling import GlobalAvgPool
 from chainrule.onnx.reading.files import Node
-from chainrule.onnx.reading.folding import axes_of, tidy
+from chainrule.onnx.reading.folding import FOLDS, axes_of, tidy
 from chainrule.onnx.reading.lengths import SAMPLES, Dim, Length, plus, product, quotient
-from chainrule.onnx.reading.operators.arithmetic import aligned, by_constant, for_each, rescaled
+from chainrule.onnx.reading.operators.arithmetic import (
+    MOST_REPEATED,
+    aligned,
+    by_constant,
+    for_each,
+    repeated,
+    rescaled,
+)
 from chainrule.onnx.reading.reader import Reader
 from chainrule.onnx.reading.registry import Result, operator
 from chainrule.onnx.reading.values import Constant, Filled, UnsupportedError, Value, flat
@@ -26,10 +33,7 @@ FAR = 1 << 30  # exporters write the largest number for "to the end"
 @operator("Shape")
 def shape(reader: Reader, node: Node) -> Result:
     """Return the shape, as far as it is known."""
-    dims = reader.value(node, 0, ANY).shape[slice(node.get("start", 0), node.get("end"))]
-    array = np.empty(len(dims), object)
-    array[:] = dims
-    return tidy(array)
+    return tidy(FOLDS["Shape"](node, [reader.value(node, 0, ANY)]))
 
 
 @operator("Transpose")
@@ -88,15 +92,19 @@ def flatten(reader: Reader, node: Node) -> Result:
 
 @operator("Expand")
 def expand(reader: Reader, node: Node) -> Result:
-    """Return the value itself, where the shape asks for no more than it has."""
-    x = reader.value(node, 0, ANY)
+    """Return the value with axes of length 1 repeated to the lengths that are wanted."""
+    x = reader.value(node)
     wanted = reader.constant(node, 1, "shape")
     lengths = [] if wanted is None else list(wanted)
-    if len(lengths) > x.rank or any(
-        n not in (1, have) and _hinted(reader, have) != n
-        for n, have in zip(lengths[::-1], x.shape[::-1], strict=False)
-    ):
-        raise UnsupportedError(f"it repeats values of the shape {x.shape} to {lengths}")
+    if len(lengths) > x.rank:
+        x = Value(x.step, x.sizes, ((),) * (len(lengths) - x.rank) + x.axes, x.kind)
+    for axis, n in enumerate(lengths, start=x.rank - len(lengths)):
+        have = x.shape[axis]
+        if n in (1, have, _hinted(reader, have)):
+            continue
+        if have != 1 or not isinstance(n, (int, np.integer)):
+            raise UnsupportedError(f"it repeats values of the shape {x.shape} to {lengths}")
+        x = repeated(reader, x, axis, int(n))
     return x
 
 
@@ -310,12 +318,12 @@ def _limits(length: Dim, start: int, end: Dim, step: int) -> tuple[int | None, i
 
 
 def picked(reader: Reader, node: Node) -> Value:
-    """Return places of an axis, by constant indices that are evenly apart."""
+    """Return places of an axis, by constant indices."""
     x = reader.value(node, 0, ANY)
     indices = reader.constant(node, 1, "indices")
     axis = x.axis(node.get("axis", 0))
-    if indices is None or indices.ndim > 1 or not indices.size:
-        raise UnsupportedError("it takes places by indices of several axes")
+    if indices is None or not indices.size:
+        raise UnsupportedError("it has no indices")
     numbers = reader.numbers(node, 1) or []
     length = x.shape[axis]
     if isinstance(length, int):
@@ -323,23 +331,41 @@ def picked(reader: Reader, node: Node) -> Value:
             raise UnsupportedError(f"the indices {numbers[:5]} do not fit the length {length}")
         if numbers != [-1]:
             numbers = [n % length for n in numbers]
+    y = _places(reader, x, axis, numbers)
+    if indices.ndim > 1:
+        return reshaped(reader, y, [*y.shape[:axis], *indices.shape, *y.shape[axis + 1 :]])
+    return y if indices.ndim else _without_axis(reader, y, axis)
+
+
+def _places(reader: Reader, x: Value, axis: int, numbers: list[int]) -> Value:
+    """Return the places of an axis: one part where they are evenly apart, else side by side."""
     gaps = set(np.diff(numbers).tolist()) or {1}
-    if len(gaps) > 1 or 0 in gaps or (min(numbers) < 0 and len(numbers) > 1):
-        raise UnsupportedError("it takes places that are not evenly apart")
-    (gap,) = gaps
+    gap = gaps.pop()
+    if gaps or gap == 0:
+        if len(numbers) > MOST_REPEATED:
+            raise UnsupportedError("it takes many places that are not evenly apart")
+        parts = [cut(reader, x, axis, n, n + 1 if n != -1 else None) for n in numbers]
+        parts = aligned(reader, parts, axis)
+        at = parts[0].axes[axis][0]
+        sizes = (*parts[0].sizes[:at], len(numbers), *parts[0].sizes[at + 1 :])
+        step = reader.net.join("concatenate", [part.step for part in parts], sizes, at)
+        return Value(step, sizes, parts[0].axes, x.kind)
+    if min(numbers) < 0 and len(numbers) > 1:
+        raise UnsupportedError("places from the end of a length that is not known before")
     beyond = numbers[-1] + (1 if gap > 0 else -1)
-    before_first = gap < 0 and beyond < 0
-    after_last = numbers[-1] == -1
-    y = cut(reader, x, axis, numbers[0], None if before_first or after_last else beyond, gap)
-    if indices.ndim:
-        return y
-    (gone,) = y.axes[axis] or (None,)
-    axes = y.axes[:axis] + y.axes[axis + 1 :]
-    if gone is None or len(y.sizes) < 3:
-        return Value(y.step, y.sizes, axes, y.kind)
-    sizes = y.sizes[:gone] + y.sizes[gone + 1 :]
+    to_end = (gap < 0 and beyond < 0) or numbers[-1] == -1
+    return cut(reader, x, axis, numbers[0], None if to_end else beyond, gap)
+
+
+def _without_axis(reader: Reader, x: Value, axis: int) -> Value:
+    """Return the value without an axis of length 1, of ours too if there are others."""
+    axes = x.axes[:axis] + x.axes[axis + 1 :]
+    gone = x.axes[axis][0] if x.axes[axis] else None
+    if gone is None or len(x.sizes) < 3:
+        return Value(x.step, x.sizes, axes, x.kind)
+    sizes = x.sizes[:gone] + x.sizes[gone + 1 :]
     axes = tuple(tuple(a - (a > gone) for a in each) for each in axes)
-    return Value(reader.net.reshaped(y.step, sizes), sizes, axes, y.kind)
+    return Value(reader.net.reshaped(x.step, sizes), sizes, axes, x.kind)
 
 
 @operator("Split")
