@@ -147,8 +147,11 @@ def find_lr(
     /,
     *,
     target: str | None = None,
+    task: str | None = None,
+    image_size: Annotated[int | None, Parameter(converter=_whole)] = None,
     model: str = "mlp",
     hidden: str | None = None,
+    dropout: float | None = None,
     optimizer: str | None = None,
     batch_size: Whole = 64,
     seed: Whole = 0,
@@ -163,10 +166,16 @@ def find_lr(
         As for `chainrule train`.
     target
         The column of a table that is predicted.
+    task
+        As for `chainrule train`.
+    image_size
+        As for `chainrule train`.
     model
         As for `chainrule train`.
     hidden
         Units in the hidden linear layers, as for `chainrule train`.
+    dropout
+        The share of hidden units that is dropped.
     optimizer
         As for `chainrule train`.
     batch_size
@@ -182,8 +191,8 @@ def find_lr(
     from chainrule.cli.settings import Settings
 
     settings = Settings(
-        data, target, model=model, hidden=hidden, optimizer=optimizer, batch_size=batch_size,
-        seed=seed,
+        data, target, task, image_size, model, hidden, dropout, optimizer=optimizer,
+        batch_size=batch_size, seed=seed,
     )  # fmt: skip
     return find_lr_command(settings, steps, out)
 
@@ -287,6 +296,44 @@ def summary(model: Path, /, *, code: Path | None = None) -> int:
     from chainrule.cli.summary import summary_command
 
     return summary_command(model, code)
+
+
+@app.command
+def export(
+    model: Path,
+    /,
+    *,
+    to: str,
+    out: Path | None = None,
+    input_shape: str | None = None,
+    channels_first: Annotated[bool, Parameter(negative=())] = False,
+    method: str = "predict",
+    code: Path | None = None,
+) -> int:
+    """Write a model in a form that runs without chainrule.
+
+    Parameters
+    ----------
+    model
+        A model.safetensors, of `chainrule train` or of Model.save.
+    to
+        onnx: a file for onnxruntime and others. numpy: a program predict.py that needs NumPy alone.
+    out
+        The .onnx file, or the folder of the program; beside the model if not given.
+    input_shape
+        The shape of a sample as 28,28,1, with any for a length of ONNX that is left open. What
+        `chainrule train` made says it itself.
+    channels_first
+        Let the ONNX file take images with the channels first.
+    method
+        What the ONNX file answers: predict, predict-proba or predict-classes.
+    code
+        The Python file with layers of your own, if the model has some.
+    """
+    from chainrule.cli.export import OnnxOptions, export_command
+
+    options = OnnxOptions(channels_first, method)
+    return export_command(model, to, out=out, input_shape=input_shape, options=options, code=code)
 
 
 @app.command

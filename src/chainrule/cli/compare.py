@@ -23,6 +23,7 @@ class _Made:
     """What is known of a run: its settings, its history, the size of its net."""
 
     name: str
+    data: str
     settings: dict[str, Any]
     history: History
     parameters: int | None
@@ -61,7 +62,7 @@ def compare_command(folders: Sequence[Path], *, as_json: bool, out: Path | None)
         print(json.dumps(rows, indent=2))
     else:
         _print(rows)
-        if "data" in differing:
+        if len({run.data for run in runs}) > 1:
             print("The runs were made on different data: their figures say little of each other.")
         for run in runs:
             if not len(run.history):
@@ -80,7 +81,7 @@ def compare_command(folders: Sequence[Path], *, as_json: bool, out: Path | None)
 def _read(folder: Path) -> _Made:
     if not (folder / "run.toml").is_file():
         raise UsageError(f"{folder} is no run: there is no run.toml in it.")
-    settings, _ = read_settings(folder)
+    settings, hashes = read_settings(folder)
     history = History()
     path = folder / "history.csv"
     if path.exists():
@@ -95,7 +96,9 @@ def _read(folder: Path) -> _Made:
     if model.exists():
         with contextlib.suppress(ValueError):  # layers of the user's own are not known here
             parameters = load(model).parameters.size
-    return _Made(str(folder), asdict(settings), history, parameters)
+    return _Made(
+        str(folder), hashes.get("data", str(settings.data)), asdict(settings), history, parameters
+    )
 
 
 def _print(rows: list[dict[str, Any]]) -> None:

@@ -11,7 +11,7 @@ from chainrule.layer import Array
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["read_picture"]
+__all__ = ["of_8_bits", "read_picture"]
 
 INK = 0.15  # of the strongest ink: what is fainter is paper
 CONTRAST = 16  # of 255: what differs less is noise on blank paper
@@ -83,7 +83,7 @@ def _grey(path: Path) -> Array:
             warnings.simplefilter("ignore")  # of odd files that can be read all the same
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as file:
-                image = _of_8_bits(ImageOps.exif_transpose(file)).convert("RGBA")
+                image = of_8_bits(ImageOps.exif_transpose(file)).convert("RGBA")
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise ValueError(f"{path}: too large an image. Scale it down first.") from error
     except UnidentifiedImageError as error:
@@ -97,7 +97,7 @@ def _grey(path: Path) -> Array:
     return np.asarray(Image.alpha_composite(paper, image).convert("L"), dtype=np.float32)
 
 
-def _of_8_bits(image: "Image") -> "Image":
+def of_8_bits(image: "Image") -> "Image":
     """Scale 16-bit grey to 8 bits, where Pillow itself would cut off everything above 255."""
     from PIL import Image
 

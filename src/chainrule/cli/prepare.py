@@ -243,7 +243,8 @@ def _columns(path: Path, target: str | None, task: str | None) -> DataSet:
         raise ValueError(f"{path}: {len(x)} rows are too few to hold out a fifth.")
     if found.names is not None and np.bincount(y).max() < FEWEST:
         raise ValueError(
-            f"{path}: the classes have too few samples to hold out a fifth of each. Give more."
+            f"{path}: the classes have too few samples to hold out a fifth of each. Give more; or, "
+            f"if {table.target_name!r} is a number to be predicted: --task regression."
         )
     stratify = found.names is not None
     x, y, x_test, y_test = sets.train_validation_split(x, y, 0.2, seed=0, stratify=stratify)
@@ -280,7 +281,8 @@ def _spread(x: Array) -> tuple[list[float], list[float]]:
 
 def image_folder(path: Path, size: int | None) -> DataSet:
     """Load a folder of images, one folder a class."""
-    x, y, x_test, y_test, names = read_image_folder(path, size)
+    shape = None if size is None else (size, size)
+    x, y, x_test, y_test, names = read_image_folder(path, shape)
     if x_test is None or y_test is None:
         if np.bincount(y).max() < FEWEST:
             raise ValueError(

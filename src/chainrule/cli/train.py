@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import shlex
 import time
 import warnings
 from collections.abc import Iterator
@@ -10,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from chainrule.cli import nets, recipes
-from chainrule.cli.errors import message
+from chainrule.cli.errors import UsageError, message
 from chainrule.cli.prepare import DataSet, Preparation, load_data
-from chainrule.cli.results import draw, folder_to_resume, judged, make_folder, tell
+from chainrule.cli.results import draw, folder_to_resume, judged, make_folder, tell, tidy
 from chainrule.cli.settings import Settings, read_settings, write_settings
 from chainrule.data import Batches
 from chainrule.layers import Linear
@@ -49,7 +50,7 @@ class _Save(KeepBest):
 
     def set_state(self, state: State) -> None:
         super().set_state(state)
-        self.saved = self.epoch
+        self.saved = None  # the file may be gone, or be that of a later epoch
 
     def on_epoch_end(self, run: Run) -> None:
         super().on_epoch_end(run)
@@ -73,7 +74,7 @@ class _Save(KeepBest):
 
 def train_command(given: Settings, *, config: Path | None, resume: bool, out: Path | None) -> int:
     """Train, save, draw, and say what was made; return the exit code."""
-    expected = None
+    expected: dict[str, str] = {}
     if config is not None:
         base, expected = read_settings(config)
         given = given.over(base)
@@ -84,25 +85,32 @@ def train_command(given: Settings, *, config: Path | None, resume: bool, out: Pa
     data = load_data(str(settings.data), settings.target, settings.task, settings.image_size)
     if not len(data.x) or not len(data.x_test):
         raise ValueError(f"{settings.data}: there is no sample in the data.")
-    data_hash = _hash(data)
-    if expected not in (None, data_hash):
-        print("The data are not those of the run that is repeated: the result will differ.")
     model = built(settings, data.preparation)
-    if folder is None:
+    hashes = _hashes(data, str(settings.model))
+    for name in _changed(expected, hashes):
+        print(f"{name} not those of the run that is repeated: the result will differ.")
+    if folder is not None and (changed := _changed(read_settings(folder)[1], hashes)):
+        raise UsageError(
+            f"--resume: {changed[0]} not those that the run in {folder} was begun with. Begin "
+            "anew in another folder: --out FOLDER."
+        )
+    if folder is not None:
+        tidy(folder)
+    else:
         folder = make_folder(out, data.preparation.data)
     numbered = out is None
     save = _Save(folder, "validation_loss" if data.preparation.regression else
                  "validation_accuracy")  # fmt: skip
     with _failure_says_what_is_left(save, numbered=numbered):
-        return _train_into(folder, model, settings, data, data_hash, save, resume=resume)
+        return _train_into(folder, model, settings, data, hashes, save, resume=resume)
 
 
 def _train_into(
-    folder: Path, model: Model, settings: Settings, data: DataSet, data_hash: str, save: _Save,
-    *, resume: bool,
+    folder: Path, model: Model, settings: Settings, data: DataSet, hashes: dict[str, str],
+    save: _Save, *, resume: bool,
 ) -> int:  # fmt: skip
     preparation = data.preparation
-    write_settings(folder, settings, data_hash)
+    write_settings(folder, settings, hashes)
     start = time.monotonic()
     stopped = _train(model, settings, data, save, resume=resume)
     seconds = time.monotonic() - start
@@ -116,7 +124,8 @@ def _train_into(
     made += [name for name in ("run.toml", "checkpoints") if (folder / name).exists()]
     tell(folder, made, preparation, best=save.saved is not None)
     if stopped is not None:
-        print(f"\nTo go on with the training:\n  chainrule train --resume --out {folder}")
+        out = shlex.quote(str(folder))
+        print(f"\nTo go on with the training:\n  chainrule train --resume --out {out}")
         return _code(stopped)
     return 0
 
@@ -209,12 +218,22 @@ def _threads(settings: Settings) -> list[Callback]:
     return [Threads("auto" if settings.threads == "auto" else int(settings.threads))]
 
 
-def _hash(data: DataSet) -> str:
+def _hashes(data: DataSet, model: str) -> dict[str, str]:
+    """Return what tells whether the run is made from the same."""
     whole = hashlib.sha256()
     for array in (data.x, data.y, data.x_test, data.y_test):
         whole.update(f"{array.dtype.str}{array.shape}".encode())
         whole.update(np.ascontiguousarray(array).data)
-    return f"sha256:{whole.hexdigest()}"
+    hashes = {"data": f"sha256:{whole.hexdigest()}"}
+    if model not in nets.NAMES:
+        code = hashlib.sha256(nets.file_of(model).read_bytes())
+        hashes["code"] = f"sha256:{code.hexdigest()}"
+    return hashes
+
+
+def _changed(then: dict[str, str], now: dict[str, str]) -> list[str]:
+    words = {"data": "the data are", "code": "the lines of the net's file are"}
+    return [words[name] for name in then if name in now and then[name] != now[name]]
 
 
 @contextlib.contextmanager

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-__all__ = ["load"]
+from chainrule.onnx.exporting import converter, export
+
+__all__ = ["converter", "export", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ from chainrule.layer import Array
 from chainrule.state import State
 from chainrule.storage import one_line, read_arrays, write_arrays
 
-__all__ = ["read_state", "write_state"]
+__all__ = ["check_fits", "read_state", "stale_parts", "write_state"]
 
 VERSION = 1
 ARRAY = "array"  # {"array": name} stands in the JSON where the array was
@@ -35,6 +35,17 @@ def write_state(path: str | os.PathLike[str], state: State) -> None:
     content = json.dumps(tree)
     description = {"checkpoint": VERSION, "state": content, "hash": _hash(content, arrays)}
     write_arrays(path, arrays, description)
+
+
+def check_fits(state: State) -> None:
+    """Say what a file could not hold.
+
+    Raises
+    ------
+    TypeError
+        As :func:`write_state`.
+    """
+    _without_arrays(state, "", {})
 
 
 def read_state(path: str | os.PathLike[str]) -> State:
@@ -84,6 +95,11 @@ def _hash(content: str, arrays: dict[str, Array]) -> str:
 
 def _without_arrays(value: Any, name: str, arrays: dict[str, Array]) -> Any:
     if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "biufc" or value.dtype.itemsize > 8:
+            raise TypeError(
+                f"the state {name!r} is an array of {value.dtype}; a checkpoint holds arrays of "
+                "numbers, of 64 bits at most."
+            )
         arrays[name] = np.ascontiguousarray(value).reshape(value.shape)
         return {ARRAY: name}
     if isinstance(value, dict):

@@ -3,12 +3,14 @@
 import contextlib
 import itertools
 import math
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from chainrule.layer import Layer
 from chainrule.model import Model
 from chainrule.training.divergence import Divergence, explain_parameters
 from chainrule.training.evaluation import evaluate
@@ -55,6 +57,11 @@ class Loop:
     judge: Judge
     divergence: Divergence
     mean: MeanGradient = field(default_factory=MeanGradient)
+    layers: list[Layer] = field(init=False)
+    frozen: list[bool] | None = None  # which of them were, when the optimiser was bound
+
+    def __post_init__(self) -> None:
+        self.layers = [layer for outer in self.run.model.layers for layer in outer.walk()]
 
     @contextlib.contextmanager
     def begun(self, *, resume: bool, verbose: bool) -> Iterator[None]:
@@ -69,6 +76,7 @@ class Loop:
             for callback in hooks.callbacks:
                 call(callback, "on_train_begin", run)
                 ends.callback(call, callback, "on_train_end", run)
+            self.snapshots.prove()
             if resume:
                 self.snapshots.resume(verbose=verbose)
             for callback in hooks.more:
@@ -118,12 +126,10 @@ class Loop:
         if run.stop:
             return
         saving = self.snapshots.checkpoint is not None
-        layers = [layer for outer in model.layers for layer in outer.walk()]
-        frozen = None
         for batch in batches:
             if self.hooks.all:  # a callback may have frozen a layer, or let it learn again
-                before, frozen = frozen, [layer.frozen for layer in layers]
-                if frozen != before:
+                before, self.frozen = self.frozen, [layer.frozen for layer in self.layers]
+                if self.frozen != before:
                     optimizer.bind(model)
             run.sound = False
             run.step += 1
@@ -165,7 +171,9 @@ class Loop:
         """Return the mini-batches of one step, each made when the one before has been used."""
         if self.accumulate == 1:
             return (first,)
-        return itertools.chain((first,), itertools.islice(rest, self.accumulate - 1))
+        return itertools.chain(
+            (first,), itertools.islice(rest, min(self.accumulate, sys.maxsize) - 1)
+        )
 
     def save(self, *, between: bool = False) -> None:
         """Write a checkpoint; between the steps of an epoch only when it is time."""

@@ -20,7 +20,7 @@ from chainrule.training.history import History
 from chainrule.training.hooks import Hooks
 from chainrule.training.interrupts import Interrupts
 from chainrule.training.judging import Metric, as_metrics
-from chainrule.training.progress import Progress, terminal_can_show_progress
+from chainrule.training.progress import progress_shown_here
 from chainrule.training.resuming import Snapshots, settings_of
 from chainrule.training.run import Run
 from chainrule.training.steps import Clip, Pace
@@ -99,7 +99,8 @@ def train(
         Whether to measure time and memory of each layer, forward and backward, of the loss and of
         what is round them: see ``history.profile``. Training is then slower by a tenth or two.
     verbose : bool
-        Whether to print a line an epoch, and a progress bar on a terminal; the profile at the end.
+        Whether to show the progress: on a terminal a bar and a line an epoch, in a notebook a bar,
+        elsewhere a line an epoch; the profile at the end.
 
     Returns
     -------
@@ -164,19 +165,22 @@ def train(
         int(nb_epoch),
         steps_per_epoch=None if feed.length is None else -(-feed.length // accumulate),
     )
-    show = verbose and terminal_can_show_progress()
-    more: list[Callback] = [Progress()] if show else []
+    progress = progress_shown_here() if verbose else None
+    more: list[Callback] = [] if progress is None else [progress]
     if profile:
         from chainrule.training.profiling import Profiler
 
         more.append(Profiler())  # last, so that a step has the other callbacks in it
     hooks = Hooks(run, callbacks, more)
-    settings = settings_of(
-        model, optimizer=optimizer, schedule=schedule, clip_norm=clip_norm, clip_value=clip_value,
-        accumulate=accumulate, shuffle=shuffle, rates=repr(optimizer.rates),
-    )  # fmt: skip
-    if schedule is not None:  # it depends on how many there will be
-        settings["number of epochs"] = run.epochs
+    settings: dict[str, Any] = {}
+    if checkpoint is not None:  # only there they are needed, and to say them takes a while
+        settings = settings_of(
+            model, optimizer=optimizer, schedule=schedule, clip_norm=clip_norm,
+            clip_value=clip_value, accumulate=accumulate, shuffle=shuffle,
+            rates=repr(optimizer.rates),
+        )  # fmt: skip
+        if schedule is not None:  # it depends on how many there will be
+            settings["number of epochs"] = run.epochs
     divergence = Divergence()
     parts: dict[str, Stateful] = {
         "model": model, "optimizer": optimizer, "pace": pace, "data": feed, "run": run,
@@ -192,7 +196,7 @@ def train(
             # Overflow is told in plain words, by the check of the loss.
             with np.errstate(over="ignore", invalid="ignore"), watch:
                 loop.epoch()
-            if verbose and not show:
+            if verbose and progress is None:
                 print(run.epoch_line(), flush=True)
     if verbose and run.history.profile is not None:
         print(run.history.profile)
