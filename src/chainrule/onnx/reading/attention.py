@@ -7,18 +7,31 @@ gives the same numbers as they do, on inputs drawn at random, in float64.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 
 import numpy as np
 
 from chainrule.layer import Array, Layer
-from chainrule.layers import Graph, Linear, MultiHeadAttention, Softmax
-from chainrule.onnx.reading.net import Net
+from chainrule.layers import (
+    Flatten,
+    Graph,
+    Linear,
+    MultiHeadAttention,
+    Rescale,
+    Reshape,
+    Slice,
+    Softmax,
+    Transpose,
+)
+from chainrule.onnx.reading.net import Net, Step
 
 __all__ = ["with_attention"]
 
 LONGEST = 256  # steps of a sequence in the comparison
 STEPS = 5  # of one whose length is not known
+MOST_VALUES = 1 << 22
+PARTS = (Flatten, Linear, Rescale, Reshape, Slice, Softmax, Transpose)
 
 
 def with_attention(net: Net, needed: list[int]) -> None:
@@ -52,6 +65,8 @@ def _replace(net: Net, takers: dict[int, list[int]], softmax: int) -> None:
         return
     ((x,),) = inputs
     inside = _between(net, x, end)
+    if not all(_plain(net.steps[i]) for i in inside):
+        return
     outside = [t for i in inside - {end} for t in takers.get(i, ()) if t not in inside]
     if outside or len(steps[x].sizes) != 3 or len(steps[scores].sizes) != 4:
         return
@@ -65,6 +80,13 @@ def _replace(net: Net, takers: dict[int, list[int]], softmax: int) -> None:
     made = _equal(old, layers, last, heads, count) if isinstance(last, Linear) else None
     if made is not None:
         steps[end].what, steps[end].inputs = made, (x,)
+
+
+def _plain(step: Step) -> bool:
+    """Return whether a step is one of those that attention is made of, and small enough to try."""
+    known = isinstance(step.what, PARTS) or (isinstance(step.what, str) and step.problem is None)
+    sizes = (n for n in step.sizes if isinstance(n, int))
+    return known and len(step.inputs) <= 8 and math.prod(sizes) <= MOST_VALUES
 
 
 def _up(net: Net, step: int, *, itself: bool = False) -> int:
@@ -114,7 +136,7 @@ def _equal(
         old = old.astype(np.float64)
         old.training = False
         wanted = old.forward(x)
-    except (ValueError, TypeError):
+    except (MemoryError, TypeError, ValueError):
         return None
     best, least = None, 1e-6 * float(np.abs(wanted).max())
     for blocks in _blocks(maps, width):

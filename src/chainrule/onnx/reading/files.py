@@ -124,6 +124,11 @@ def read_graph(model: Any, path: Path) -> File:
     from onnx import checker, inliner, numpy_helper
 
     with _damage(path):
+        entries = [_tensor(each) for each in model.graph.input]
+        outputs = [_tensor(each) for each in model.graph.output]
+        for each in (*model.graph.input, *model.graph.output):
+            if each.type.HasField("tensor_type"):  # the checker wants a shape, other readers none
+                each.type.tensor_type.shape.SetInParent()
         checker.check_model(model)
         if model.functions:
             _check_functions(model)
@@ -138,8 +143,7 @@ def read_graph(model: Any, path: Path) -> File:
         }
         versions = {each.domain or "ai.onnx": each.version for each in model.opset_import}
         nodes = [_node(i, each, versions) for i, each in enumerate(graph.node, start=1)]
-        inputs = [_tensor(each) for each in graph.input if each.name not in constants]
-        outputs = [_tensor(each) for each in graph.output]
+        inputs = [each for each in entries if each.name not in constants]
         metadata = {each.key: each.value for each in model.metadata_props}
         return File(path, model.producer_name, nodes, constants, inputs, outputs, metadata)
 

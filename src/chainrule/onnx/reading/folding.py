@@ -13,7 +13,7 @@ from chainrule.onnx.reading.files import Node
 from chainrule.onnx.reading.lengths import Length, product
 from chainrule.onnx.reading.values import Constant, Filled, UnsupportedError
 
-__all__ = ["FOLDS", "axes_of", "folded", "tidy"]
+__all__ = ["FOLDS", "MOST", "axes_of", "folded", "tidy"]
 
 # Elements of a constant that a few bytes may ask for, as a ConstantOfShape does.
 MOST = 1 << 20

@@ -17,7 +17,7 @@ from chainrule.onnx.reading.files import File, Node, read_file
 from chainrule.onnx.reading.operators import FAMILIES
 from chainrule.onnx.reading.reader import Problem, Reader, first_value
 from chainrule.onnx.reading.structure import layers_of, needed
-from chainrule.onnx.reading.tail import chosen_output, fitting_loss, without_link
+from chainrule.onnx.reading.tail import OURS, chosen_output, fitting_loss, own_loss, without_link
 from chainrule.onnx.reading.values import UnsupportedError, Value
 from chainrule.storage import one_line
 
@@ -148,6 +148,23 @@ def build(
     seed: int | np.random.Generator = 0,
 ) -> Model:
     """Return the model of a file that was read; the arguments are those of :func:`load`."""
+    with np.errstate(all="ignore"):  # numbers in a file may be anything
+        return _built(
+            file, cost, logits, output, channels_last_input, samples_axis, constants, dtype, seed
+        )
+
+
+def _built(
+    file: File,
+    cost: Loss | None,
+    logits: bool,
+    output: str | None,
+    channels_last_input: bool,
+    samples_axis: int | None,
+    constants: Mapping[str, ArrayLike] | None,
+    dtype: DTypeLike | None,
+    seed: int | np.random.Generator,
+) -> Model:
     file = _with_one_input(file, constants)
     name, classes = chosen_output(file, output)
     try:
@@ -159,7 +176,7 @@ def build(
     y, at = _read(reader, name)
     layers = layers_of(net, y.step)
     if not logits:
-        loss = fitting_loss(layers, y.shape, file.producer)
+        loss = own_loss(file, layers) or fitting_loss(layers, y.shape, file.producer)
     else:
         layers, found = without_link(layers)
         loss = found or fitting_loss(layers, y.shape, file.producer)
@@ -175,7 +192,7 @@ def build(
         warnings.warn(
             f"{file.path}: {one_line(', '.join(copied), 200)} are used in several places. Each has "
             "a copy of its own, which training moves apart.",
-            stacklevel=3,
+            stacklevel=4,
         )
     return model
 
@@ -284,8 +301,10 @@ def _own(file: File) -> dict[str, Any]:
     """Return what a model of ours had as its metadata when it was exported."""
     import json
 
+    if file.producer != OURS:
+        return {}
     try:
-        found = json.loads(file.metadata.get("chainrule", "{}"))
+        found = json.loads(file.metadata.get("metadata", "{}"))
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

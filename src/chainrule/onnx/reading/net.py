@@ -43,6 +43,10 @@ class Step:
     problem: tuple[object, str] | None = None
 
 
+# Places that weights are laid out anew for; beyond them the array is transposed.
+MOST_REORDERED = 1 << 24
+
+
 class Net:
     """Steps in the order of the forward pass; step 0 is the input."""
 
@@ -146,9 +150,10 @@ class Net:
         before = len(value.sizes) - len(group)
         sizes = [value.sizes[a] for a in group]
         order = None
-        if len(group) > 1 and min(group) >= before and all(isinstance(n, int) for n in sizes):
+        numbers = [n for n in sizes if isinstance(n, int)]
+        known = len(numbers) == len(sizes) and math.prod(numbers) <= MOST_REORDERED
+        if len(group) > 1 and min(group) >= before and known:
             if list(group) != sorted(group):
-                numbers = [n for n in sizes if isinstance(n, int)]
                 places = np.arange(math.prod(numbers)).reshape(numbers)
                 order = places.transpose(np.argsort(group)).ravel()
             group = sorted(group)
@@ -166,7 +171,14 @@ class Net:
         if len(group) == 1:
             return value.on(step)
         end = len(value.sizes) - 1
-        inside = sorted(group) if min(group) >= len(before.sizes) - len(group) else list(group)
+        known = [before.sizes[a] for a in group]
+        numbers = [n for n in known if isinstance(n, int)]
+        as_they_lie = (
+            min(group) >= len(before.sizes) - len(group)
+            and len(numbers) == len(known)
+            and math.prod(numbers) <= MOST_REORDERED
+        )
+        inside = sorted(group) if as_they_lie else list(group)
         sizes = [*value.sizes[:end], *(before.sizes[a] for a in inside)]
         rest = [a for a in range(len(before.sizes)) if a not in group]
         new = {a: i for i, a in enumerate([*rest, *inside])}

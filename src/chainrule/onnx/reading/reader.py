@@ -22,7 +22,7 @@ __all__ = ["Problem", "Reader", "first_value"]
 
 Problem = tuple[Node, str]
 
-# How many times as many parameters as the file has a net may have, where parts of it share some.
+# How many times as many parameters and constants as the file has a net may have: some are shared.
 MOST_COPIES = 100
 FEW = 1 << 22
 
@@ -67,6 +67,7 @@ class Reader:
         self.samples = number if isinstance(number, int) else None
         self._failed: set[str] = set()
         self._room = FEW + MOST_COPIES * sum(each.size for each in file.constants.values())
+        self._constant_room = self._room
         self._of_file = {id(array): name for name, array in file.constants.items()}
 
     def read(self, output: str) -> Value:
@@ -190,6 +191,11 @@ class Reader:
                 made = converter_of(node)(self, node)
             else:
                 made = folded(node, [each for each in inputs if not isinstance(each, Value)])
+                # One that doubles its input, forty times in a row, must not fill the memory.
+                sizes = [each.size for each in made if isinstance(each, np.ndarray)]
+                self._constant_room -= sum(sizes)
+                if self._constant_room < 0:
+                    raise UnsupportedError("the constants would be far larger than the file")
         except UnsupportedError as error:
             self._fail(node, one_line(error))
             return

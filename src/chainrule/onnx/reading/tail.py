@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import chainrule.losses
 from chainrule.layer import Layer
 from chainrule.layers import LogSoftmax, Sequential, Sigmoid, Softmax
 from chainrule.losses import (
@@ -16,7 +17,9 @@ from chainrule.losses import (
 from chainrule.onnx.reading.files import File, Node
 from chainrule.storage import one_line
 
-__all__ = ["chosen_output", "fitting_loss", "without_link"]
+__all__ = ["OURS", "chosen_output", "fitting_loss", "own_loss", "without_link"]
+
+OURS = "chainrule"  # the producer of what chainrule.onnx.export wrote
 
 
 def chosen_output(file: File, wanted: str | None) -> tuple[str, list[Any] | None]:
@@ -67,6 +70,31 @@ def fitting_loss(layers: list[Layer], shape: tuple[object, ...], producer: str) 
     if several and not isinstance(last, Sigmoid) and producer != "skl2onnx":
         return SoftmaxCrossEntropy()
     return MeanSquaredError()
+
+
+def own_loss(file: File, layers: list[Layer]) -> Loss | None:
+    """Return the loss that a model of ours had when it was exported, if it fits the end still.
+
+    It is told as code; nothing is executed, names and numbers are taken out of it.
+    """
+    import ast
+
+    if file.producer != OURS or not file.metadata.get("cost"):
+        return None
+    try:
+        call = ast.parse(file.metadata["cost"][:1000], mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
+            return None
+        if call.func.id not in chainrule.losses.__all__:
+            return None
+        options = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
+        loss = getattr(chainrule.losses, call.func.id)(**options)
+    except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError):
+        return None
+    # Exported to answer with probabilities, it ends in what was part of the loss.
+    of_logits = isinstance(loss, (SoftmaxCrossEntropy, BinaryCrossEntropy))
+    linked = of_logits and isinstance(_last(layers), (Softmax, Sigmoid))
+    return None if linked or not isinstance(loss, Loss) else loss
 
 
 def without_link(layers: list[Layer]) -> tuple[list[Layer], Loss | None]:

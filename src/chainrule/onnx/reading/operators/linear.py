@@ -69,13 +69,14 @@ def product(reader: Reader, a: Value, b: Value) -> Value:
         raise UnsupportedError(f"a product of the shapes {a.shape} and {b.shape}")
     if a.shape[-1] != b.shape[-2]:
         raise UnsupportedError(f"a product of the shapes {a.shape} and {b.shape}")
+    if any(0 in flat(v.axes[-2:]) for v in (a, b)):
+        raise UnsupportedError(
+            f"a product of the shapes {a.shape} and {b.shape}, across the samples"
+        )
     outer = [[i for i in flat(v.axes[:-2]) if i != 0] for v in (a, b)]
     lengths = [[v.sizes[i] for i in places] for v, places in zip((a, b), outer, strict=True)]
-    ahead = [0 in flat(v.axes[-2:]) for v in (a, b)]
-    if lengths[0] != lengths[1] or any(ahead):
-        raise UnsupportedError(
-            f"a product of the shapes {a.shape} and {b.shape}, across samples or repeated"
-        )
+    if lengths[0] != lengths[1]:
+        return _repeated_product(reader, a, b)
     steps = [
         reader.net.arranged(v, [*([i] for i in places), v.axes[-2], v.axes[-1]])
         for v, places in zip((a, b), outer, strict=True)
@@ -86,6 +87,23 @@ def product(reader: Reader, a: Value, b: Value) -> Value:
     axes = tuple(tuple(new[i] for i in axis) for axis in a.axes[:-2])
     end = len(sizes)
     return Value(step, sizes, (*axes, (end - 2,), (end - 1,)))
+
+
+def _repeated_product(reader: Reader, a: Value, b: Value) -> Value:
+    """Return the product where matrices of one meet several of the other."""
+    at = [i for i, axis in enumerate(a.axes) if axis == (0,)]
+    if not at or at != [i for i, axis in enumerate(b.axes) if axis == (0,)]:
+        raise UnsupportedError(f"a product of the shapes {a.shape} and {b.shape}")
+    others = [i for i in range(a.rank) if i != at[0]]
+    pairs = [(a.shape[i], b.shape[i]) for i in others[:-2]]
+    if any(m not in (1, n) and n != 1 for m, n in pairs):
+        raise UnsupportedError(f"a product of the shapes {a.shape} and {b.shape}")
+    steps = [reader.net.arranged(v, [v.axes[i] for i in others]) for v in (a, b)]
+    longer = [n if m == 1 else m for m, n in pairs]
+    sizes: tuple[Dim, ...] = (a.sizes[0], *longer, a.shape[-2], b.shape[-1])
+    step = reader.net.join("matmul", steps, sizes)
+    axes = tuple((0,) if i == at[0] else (1 + others.index(i),) for i in range(a.rank))
+    return Value(step, sizes, axes)
 
 
 @operator("Gemm")

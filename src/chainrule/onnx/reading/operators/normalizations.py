@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from chainrule.layer import Array
 from chainrule.layers import BatchNorm, GroupNorm, LayerNorm, Reshape, RMSNorm
 from chainrule.onnx.reading.files import Node
+from chainrule.onnx.reading.folding import MOST
+from chainrule.onnx.reading.lengths import Dim
 from chainrule.onnx.reading.reader import Reader
 from chainrule.onnx.reading.registry import Result, operator
 from chainrule.onnx.reading.values import UnsupportedError, Value, flat
@@ -76,11 +80,14 @@ def layer_norm(reader: Reader, node: Node) -> Result:
     return reader.net.split(before, step, group, x)
 
 
-def _spread(array: Array | None, shape: tuple[object, ...], order: Array | None) -> Array | None:
+def _spread(array: Array | None, shape: tuple[Dim, ...], order: Array | None) -> Array | None:
     """Return numbers that broadcast to the features as one for each of them."""
     if array is None:
         return None
-    row = np.broadcast_to(array, [int(n) for n in shape]).ravel()  # type: ignore[call-overload]  # known
+    lengths = [n for n in shape if isinstance(n, int)]
+    if math.prod(lengths) > max(MOST, array.size):
+        raise UnsupportedError("few numbers for very many features")
+    row = np.broadcast_to(array, lengths).ravel()
     return row if order is None else row[order]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from chainrule.layers import LayerNorm, RMSNorm
 from chainrule.onnx.reading.files import Node
+from chainrule.onnx.reading.operators.arithmetic import by_constant
 from chainrule.onnx.reading.reader import Reader
 from chainrule.onnx.reading.registry import Result, operator
 from chainrule.onnx.reading.values import UnsupportedError, Value, flat
@@ -43,6 +44,8 @@ def where(reader: Reader, node: Node) -> Result:
     "x where it is large, else softplus(x)" is softplus: there the two are equal. And "x + n where x
     is below 0, else x" is x: indices are counted from the end so, and our embedding has none such.
     """
+    if isinstance(reader.given(node, 0), np.ndarray):
+        return _masked(reader, node)
     condition = reader.maker(node, 0)
     bound = None if condition is None else reader.given(condition, 1)
     if condition is None or not isinstance(bound, np.ndarray) or bound.size != 1:
@@ -57,6 +60,22 @@ def where(reader: Reader, node: Node) -> Result:
     if below_zero and _is(longer, "Add") and longer is not None and other in longer.inputs:
         return reader.value(node, 2, ("whole",))
     raise UnsupportedError("there is no layer that chooses")
+
+
+def _masked(reader: Reader, node: Node) -> Value:
+    """Return a value with a number in the places that a constant mask says."""
+    mask = reader.constant(node, 0, "mask")
+    at = 1 if isinstance(reader.given(node, 1), Value) else 2
+    number = reader.constant(node, 3 - at, "number")
+    if mask is None or number is None or number.size != 1:
+        raise UnsupportedError("there is no layer that chooses")
+    kept = mask.astype(bool) if at == 1 else ~mask.astype(bool)
+    # Minus infinity times 0 is no number; what is so far below vanishes in a softmax all the same.
+    instead = max(float(number.ravel()[0]), float(np.finfo(np.float32).min / 4))
+    return by_constant(
+        reader, node, None, reader.value(node, at), scale=kept.astype(np.float64),
+        shift=np.where(kept, 0.0, instead), learned=False,
+    )  # fmt: skip
 
 
 def normalized(reader: Reader, node: Node) -> Value | None:

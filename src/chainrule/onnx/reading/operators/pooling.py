@@ -111,8 +111,8 @@ def _mean(
         own = [a for a, _ in pads]
         layer = cls(_of(kernel), _of(strides), padding=_of(own), count_padding=included)
         return _pooled(reader, x, layer, kernel, strides, own)
-    if any(isinstance(n, Length) for n in lengths):
-        raise UnsupportedError("uneven borders of a length that is not known before the net runs")
+    if any(isinstance(n, Length) or n > MOST_COUNTS for n in lengths):
+        raise UnsupportedError("uneven borders of a length that is very great, or not known before")
     # Over a border of zeros, and each mean put right: it may be over fewer values.
     wide = [(a, b + e) for (a, b), e in zip(pads, ends, strict=True)]
     factor = np.ones(())

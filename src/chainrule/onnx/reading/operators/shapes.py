@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ from chainrule.layer import Array
 from chainrule.layers import MaxPool1d, Pad, Rescale, Sigmoid, Slice, Softmax
 from chainrule.layers.adaptive_pooling import GlobalAvgPool
 from chainrule.onnx.reading.files import Node
-from chainrule.onnx.reading.folding import FOLDS, axes_of, tidy
+from chainrule.onnx.reading.folding import FOLDS, MOST, axes_of, tidy
 from chainrule.onnx.reading.lengths import SAMPLES, Dim, Length, plus, product, quotient
 from chainrule.onnx.reading.operators.arithmetic import (
     MOST_REPEATED,
@@ -161,6 +162,9 @@ def reshaped(reader: Reader, x: Value, lengths: Sequence[Dim]) -> Value:
         have: Dim = 1
         while left and have != length:
             dim = _hinted(reader, sizes[left[0]])
+            if dim == 1 and left[0] != 0:  # it makes no difference, and is no axis of the file
+                left.pop(0)
+                continue
             if quotient(length, have * dim) is not None:
                 have = have * dim
                 taken.append(left.pop(0))
@@ -450,6 +454,8 @@ def _beside_constants(
     widths = [(0, 0)] * x.rank
     widths[axis] = (before, after)
     zeros = [1 if not isinstance(n, int) else n for n in shape]
+    if math.prod(zeros) > MOST:
+        raise UnsupportedError(f"a constant beside so large a value: {x.shape}")
     row = np.concatenate([np.zeros(zeros) if p is None else p for p in parts], axis=axis)
     return by_constant(reader, node, None, padded(reader, x, widths), shift=row, learned=True)
 
