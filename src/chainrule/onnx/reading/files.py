@@ -108,9 +108,27 @@ def read_file(path: str | os.PathLike[str]) -> File:
         model.ParseFromString(path.read_bytes())
         if not model.graph.node and not model.graph.output:
             raise ValueError("there is no graph in it")
+        _check_beside(model, path.parent)
         # Weights that lie beside the file: onnx refuses names that lead out of the folder.
         external_data_helper.load_external_data_for_model(model, str(path.parent))
     return read_graph(model, path)
+
+
+def _check_beside(model: Any, folder: Path) -> None:
+    """Refuse a file of which a thousand weights are each all of a large file beside it."""
+    files: dict[str, int] = {}
+    total = 0
+    attributes = (a.t for node in model.graph.node for a in node.attribute if a.HasField("t"))
+    for tensor in (*model.graph.initializer, *attributes):
+        told = {entry.key: entry.value for entry in tensor.external_data}
+        if not told:
+            continue
+        name = told.get("location", "")
+        path = folder / name
+        files[name] = path.stat().st_size if path.is_file() else 0
+        total += min(int(told.get("length") or files[name]), files[name])
+    if total > 2 * sum(files.values()):
+        raise ValueError("its weights are more than the files beside it hold")
 
 
 def read_graph(model: Any, path: Path) -> File:

@@ -4,17 +4,20 @@ from chainrule.onnx.reading.operators import (
     activations,
     arithmetic,
     convolutions,
+    joining,
     linear,
     normalizations,
+    parts,
     patterns,
     pooling,
     recurrent,
+    reductions,
     shapes,
 )
 
 __all__ = ["FAMILIES"]
 
 FAMILIES = (
-    activations, arithmetic, convolutions, linear, normalizations, patterns,
-    pooling, recurrent, shapes,
+    activations, arithmetic, convolutions, joining, linear, normalizations, parts, patterns,
+    pooling, recurrent, reductions, shapes,
 )  # fmt: skip

@@ -10,7 +10,8 @@ from chainrule.layer import Array
 from chainrule.layers import Conv1d, Conv2d, ConvTranspose2d
 from chainrule.onnx.reading.files import Node
 from chainrule.onnx.reading.lengths import Dim, Length, made, plus
-from chainrule.onnx.reading.operators.shapes import cut, padded
+from chainrule.onnx.reading.operators.joining import padded
+from chainrule.onnx.reading.operators.parts import cut
 from chainrule.onnx.reading.reader import Reader
 from chainrule.onnx.reading.registry import Result, operator
 from chainrule.onnx.reading.values import UnsupportedError, Value

@@ -139,7 +139,7 @@ def gemm(reader: Reader, node: Node) -> Result:
 @operator("Gather")
 def gather(reader: Reader, node: Node) -> Result:
     """Return an embedding, which is rows of a table; or places of a value by a constant."""
-    from chainrule.onnx.reading.operators.shapes import picked
+    from chainrule.onnx.reading.operators.parts import picked
 
     if isinstance(reader.given(node, 0), Value):
         return picked(reader, node)

@@ -17,7 +17,8 @@ from chainrule.onnx.reading.operators.convolutions import (
     pads_of,
     windows,
 )
-from chainrule.onnx.reading.operators.shapes import padded, reduced
+from chainrule.onnx.reading.operators.joining import padded
+from chainrule.onnx.reading.operators.reductions import reduced
 from chainrule.onnx.reading.reader import Reader
 from chainrule.onnx.reading.registry import Result, operator
 from chainrule.onnx.reading.values import UnsupportedError, Value

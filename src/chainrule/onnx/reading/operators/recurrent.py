@@ -11,7 +11,7 @@ from chainrule.layers import GRU, LSTM, RNN, Bidirectional
 from chainrule.layers.recurrent import Recurrent
 from chainrule.onnx.reading.files import Node
 from chainrule.onnx.reading.lengths import Dim
-from chainrule.onnx.reading.operators.shapes import cut
+from chainrule.onnx.reading.operators.parts import cut
 from chainrule.onnx.reading.reader import Reader
 from chainrule.onnx.reading.registry import Result, operator
 from chainrule.onnx.reading.values import Filled, UnsupportedError, Value

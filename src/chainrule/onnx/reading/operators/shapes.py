@@ -1,34 +1,24 @@
-"""Operators that move, cut and join axes. Most of them move nothing: see ``values.py``."""
+"""Operators that move, join and part axes. Most of them move nothing: see ``values.py``."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from chainrule.layer import Array
-from chainrule.layers import MaxPool1d, Pad, Rescale, Sigmoid, Slice, Softmax
-from chainrule.layers.adaptive_pooling import GlobalAvgPool
 from chainrule.onnx.reading.files import Node
-from chainrule.onnx.reading.folding import FOLDS, MOST, axes_of, tidy
-from chainrule.onnx.reading.lengths import SAMPLES, Dim, Length, plus, product, quotient
+from chainrule.onnx.reading.folding import FOLDS, axes_of, tidy
+from chainrule.onnx.reading.lengths import Dim, Length, product, quotient
 from chainrule.onnx.reading.operators.arithmetic import (
-    MOST_REPEATED,
-    aligned,
-    by_constant,
-    for_each,
     repeated,
-    rescaled,
 )
 from chainrule.onnx.reading.reader import Reader
 from chainrule.onnx.reading.registry import Result, operator
-from chainrule.onnx.reading.values import Constant, Filled, UnsupportedError, Value, flat
+from chainrule.onnx.reading.values import UnsupportedError, Value, flat
 
-__all__ = ["cut", "padded", "picked"]
+__all__ = ["ANY", "axes_input", "reshaped"]
 
 ANY = ("float", "whole", "bool")
-FAR = 1 << 30  # exporters write the largest number for "to the end"
 
 
 @operator("Shape")
@@ -51,7 +41,7 @@ def transpose(reader: Reader, node: Node) -> Result:
 def squeeze(reader: Reader, node: Node) -> Result:
     """Return the value without axes of length 1."""
     x = reader.value(node, 0, ANY)
-    axes = axes_of(node, _numbers(reader, node), since=13)
+    axes = axes_of(node, axes_input(reader, node), since=13)
     gone = {x.axis(a) for a in axes} if axes is not None else {
         i for i, n in enumerate(x.shape) if n == 1
     }  # fmt: skip
@@ -66,7 +56,7 @@ def squeeze(reader: Reader, node: Node) -> Result:
 def unsqueeze(reader: Reader, node: Node) -> Result:
     """Return the value with more axes, of length 1."""
     x = reader.value(node, 0, ANY)
-    axes = axes_of(node, _numbers(reader, node), since=13)
+    axes = axes_of(node, axes_input(reader, node), since=13)
     rank = x.rank + len(axes or ())
     new = {a % rank for a in axes or () if -rank <= a < rank}
     if not axes or len(new) < len(axes):
@@ -75,7 +65,7 @@ def unsqueeze(reader: Reader, node: Node) -> Result:
     return Value(x.step, x.sizes, tuple(() if i in new else next(old) for i in range(rank)), x.kind)
 
 
-def _numbers(reader: Reader, node: Node) -> list[object]:
+def axes_input(reader: Reader, node: Node) -> list[object]:
     """Return the inputs in the form of ``axes_of``."""
     return [None, *([reader.constant(node, 1, "axes")] if len(node.inputs) > 1 else [])]
 
@@ -241,331 +231,3 @@ def _unfolded(reader: Reader, x: Value, lengths: Sequence[Dim]) -> Value:
     step = reader.net.reshaped(step, sizes)
     first = 0 if 0 in flat(x.axes) else 1
     return Value(step, sizes, tuple((i,) for i in range(first, len(sizes))), x.kind)
-
-
-# -- parts of axes -------------------------------------------------------------------------------
-
-
-def cut(
-    reader: Reader, x: Value, axis: int, start: int | None, stop: int | None, step: int = 1
-) -> Value:
-    """Return a part of an axis of the file."""
-    length = x.shape[axis]
-    if isinstance(length, int):
-        places = range(length)[start:stop:step]
-        if places == range(length):
-            return x
-        if not places:
-            raise UnsupportedError(f"of the length {length} nothing is left")
-        count: Dim = len(places)
-    elif (start, stop, step) == (None, None, 1) or (start == 0 and stop is None and step == 1):
-        return x
-    elif step == -1 and start is None and stop is None:
-        count = length
-    elif stop is None and step == 1 and start is not None and start < 0:
-        count = -start
-    elif step == 1 and stop is not None and 0 <= (start or 0) < stop:
-        count = stop - (start or 0)
-    else:
-        raise UnsupportedError("a part of a length that is not known before the net runs")
-    group = x.inner(axis)
-    y = x
-    if len(group) != 1:  # as one axis of ours
-        others = [[a] for a in range(1, len(x.sizes)) if a not in group]
-        at = len(others) + 1
-        moved = reader.net.arranged(x, [*others, group])
-        new = {0: 0, **{o[0]: i for i, o in enumerate(others, start=1)}}
-        axes = tuple(
-            (at,) if i == axis else tuple(new[a] for a in each) for i, each in enumerate(x.axes)
-        )
-        y = Value(moved, reader.net.steps[moved].sizes, axes, x.kind)
-        group = (at,)
-    sizes = list(y.sizes)
-    sizes[group[0]] = count
-    layer = Slice(group[0], start, stop, None if step == 1 else step)
-    return Value(reader.net.layer(layer, y.step, sizes), tuple(sizes), y.axes, y.kind)
-
-
-@operator("Slice")
-def part(reader: Reader, node: Node) -> Result:
-    """Return parts of axes."""
-    x = reader.value(node, 0, ANY)
-    old = node.version < 10
-    starts = reader.numbers(node, 1, "starts" if old else None) or []
-    ends = reader.constant(node, 2, "ends") if not old else np.ravel(node.get("ends"))
-    axes = reader.numbers(node, 3, "axes" if old else None) or range(len(starts))
-    steps = (None if old else reader.numbers(node, 4)) or [1] * len(starts)
-    if ends is None or not len(starts) == np.size(ends) == len(axes) == len(steps):
-        raise UnsupportedError("its numbers do not fit each other")
-    for start, end, axis, step in zip(starts, np.ravel(ends), axes, steps, strict=True):
-        at = x.axis(axis)
-        x = cut(reader, x, at, *_limits(x.shape[at], start, end, step), step)
-    return x
-
-
-def _limits(length: Dim, start: int, end: Dim, step: int) -> tuple[int | None, int | None]:
-    """Return the limits as Python has them: None for one that lies beyond the end."""
-    if step == 0:
-        raise UnsupportedError("a step of 0")
-    stop = None if isinstance(end, Length) else int(end)
-    if isinstance(end, Length) and end != length:
-        raise UnsupportedError(f"it ends at {end} of the length {length}")
-    if isinstance(length, int):
-        first, last, _ = slice(start, stop, step).indices(length)
-        return first, None if last < 0 or (step > 0 and last == length) else last
-    if step > 0:
-        return start, None if stop is None or stop >= FAR else stop
-    return (
-        None if start >= FAR or start == -1 else start,
-        None if stop is None or stop <= -FAR else stop,
-    )
-
-
-def picked(reader: Reader, node: Node) -> Value:
-    """Return places of an axis, by constant indices."""
-    x = reader.value(node, 0, ANY)
-    indices = reader.constant(node, 1, "indices")
-    axis = x.axis(node.get("axis", 0))
-    if indices is None or not indices.size:
-        raise UnsupportedError("it has no indices")
-    numbers = reader.numbers(node, 1) or []
-    length = x.shape[axis]
-    if isinstance(length, int):
-        if not all(-length <= n < length for n in numbers):
-            raise UnsupportedError(f"the indices {numbers[:5]} do not fit the length {length}")
-        if numbers != [-1]:
-            numbers = [n % length for n in numbers]
-    y = _places(reader, x, axis, numbers)
-    if indices.ndim > 1:
-        return reshaped(reader, y, [*y.shape[:axis], *indices.shape, *y.shape[axis + 1 :]])
-    return y if indices.ndim else _without_axis(reader, y, axis)
-
-
-def _places(reader: Reader, x: Value, axis: int, numbers: list[int]) -> Value:
-    """Return the places of an axis: one part where they are evenly apart, else side by side."""
-    gaps = set(np.diff(numbers).tolist()) or {1}
-    gap = gaps.pop()
-    if gaps or gap == 0:
-        if len(numbers) > MOST_REPEATED:
-            raise UnsupportedError("it takes many places that are not evenly apart")
-        parts = [cut(reader, x, axis, n, n + 1 if n != -1 else None) for n in numbers]
-        parts = aligned(reader, parts, axis)
-        at = parts[0].axes[axis][0]
-        sizes = (*parts[0].sizes[:at], len(numbers), *parts[0].sizes[at + 1 :])
-        step = reader.net.join("concatenate", [part.step for part in parts], sizes, at)
-        return Value(step, sizes, parts[0].axes, x.kind)
-    if min(numbers) < 0 and len(numbers) > 1:
-        raise UnsupportedError("places from the end of a length that is not known before")
-    beyond = numbers[-1] + (1 if gap > 0 else -1)
-    to_end = (gap < 0 and beyond < 0) or numbers[-1] == -1
-    return cut(reader, x, axis, numbers[0], None if to_end else beyond, gap)
-
-
-def _without_axis(reader: Reader, x: Value, axis: int) -> Value:
-    """Return the value without an axis of length 1, of ours too if there are others."""
-    axes = x.axes[:axis] + x.axes[axis + 1 :]
-    gone = x.axes[axis][0] if x.axes[axis] else None
-    if gone is None or len(x.sizes) < 3:
-        return Value(x.step, x.sizes, axes, x.kind)
-    sizes = x.sizes[:gone] + x.sizes[gone + 1 :]
-    axes = tuple(tuple(a - (a > gone) for a in each) for each in axes)
-    return Value(reader.net.reshaped(x.step, sizes), sizes, axes, x.kind)
-
-
-@operator("Split")
-def split(reader: Reader, node: Node) -> Result:
-    """Return an axis in parts."""
-    x = reader.value(node, 0, ANY)
-    axis = x.axis(node.get("axis", 0))
-    x.inner(axis)
-    length = x.shape[axis]
-    sizes = reader.numbers(node, 1, "split" if node.version < 13 else None)
-    if not isinstance(length, int):
-        raise UnsupportedError("parts of a length that is not known before the net runs")
-    if sizes is None:
-        each = -(-length // len(node.outputs))
-        sizes = [min(each, length - i * each) for i in range(len(node.outputs))]
-    if sum(sizes) != length or min(sizes) < 1:
-        raise UnsupportedError(f"the parts {sizes} do not fit the length {length}")
-    ends = np.cumsum(sizes).tolist()
-    return [cut(reader, x, axis, end - size, end) for size, end in zip(sizes, ends, strict=True)]
-
-
-@operator("Concat")
-def concat(reader: Reader, node: Node) -> Result:
-    """Return values side by side."""
-    given = [reader.given(node, i) for i in range(len(node.inputs))]
-    values = [reader.value(node, i, ANY) for i, v in enumerate(given) if isinstance(v, Value)]
-    axis = values[0].axis(node.get("axis"))
-    for value in values:
-        value.inner(value.axis(axis))
-    if len(values) < len(given):
-        return _beside_constants(reader, node, given, axis)
-    if len(values) == 1:
-        return values[0]
-    found = _of_sigmoid(reader, values, axis)
-    if found is not None:
-        return found
-    if len({v.rank for v in values}) > 1:
-        raise UnsupportedError(f"the shapes {[v.shape for v in values]} do not fit")
-    if len({(v.axes, len(v.sizes)) for v in values}) > 1 or len(values[0].axes[axis]) != 1:
-        values = aligned(reader, values, axis)
-    at = values[0].axes[axis][0]
-    sizes = list(values[0].sizes)
-    for v in values[1:]:
-        if [n for i, n in enumerate(v.sizes) if i != at] != [
-            n for i, n in enumerate(sizes) if i != at
-        ]:
-            raise UnsupportedError(f"the shapes {[v.shape for v in values]} do not fit")
-        sizes[at] = plus(sizes[at], v.sizes[at])
-    step = reader.net.join("concatenate", [v.step for v in values], sizes, at)
-    return Value(step, tuple(sizes), values[0].axes, values[0].kind)
-
-
-def _beside_constants(
-    reader: Reader, node: Node, given: Sequence[Value | Constant | None], axis: int
-) -> Value:
-    """Return a value with constants before and after it, as the token that stands for a class.
-
-    It is a border of zeros, and learned numbers that are added, and are zeros elsewhere at first.
-    """
-    at = [i for i, v in enumerate(given) if isinstance(v, Value)]
-    if len(at) > 1:
-        raise UnsupportedError("constants between several values")
-    x = reader.value(node, at[0])
-    shape = list(x.shape)
-    length = shape[axis]
-    parts: list[Array | None] = []
-    for each in given:
-        row = each.row if isinstance(each, Filled) else each
-        if isinstance(each, Value):
-            parts.append(None)
-            continue
-        if not isinstance(row, np.ndarray) or not isinstance(length, int):
-            raise UnsupportedError("a constant beside a length that is not known before")
-        row = for_each(reader, x, row.reshape((1,) * (x.rank - row.ndim) + row.shape))
-        told = each.shape if isinstance(each, Filled) else row.shape
-        if any(n != told[i] for i, n in enumerate(shape) if i != axis and n != SAMPLES):
-            raise UnsupportedError(f"a constant of shape {told} beside {x.shape}")
-        lengths = [1 if not isinstance(n, int) else n for n in told]
-        parts.append(np.broadcast_to(row, lengths))
-    before = sum(int(p.shape[axis]) for p in parts[: at[0]] if p is not None)
-    after = sum(int(p.shape[axis]) for p in parts[at[0] + 1 :] if p is not None)
-    widths = [(0, 0)] * x.rank
-    widths[axis] = (before, after)
-    zeros = [1 if not isinstance(n, int) else n for n in shape]
-    if math.prod(zeros) > MOST:
-        raise UnsupportedError(f"a constant beside so large a value: {x.shape}")
-    row = np.concatenate([np.zeros(zeros) if p is None else p for p in parts], axis=axis)
-    return by_constant(reader, node, None, padded(reader, x, widths), shift=row, learned=True)
-
-
-def _of_sigmoid(reader: Reader, values: Sequence[Value], axis: int) -> Value | None:
-    """Return the softmax of [0, z], if the values are 1 - sigmoid(z) and sigmoid(z).
-
-    So scikit-learn writes the probabilities of two classes; as a softmax they can be trained on.
-    """
-    steps = reader.net.steps
-    if len(values) != 2 or axis != values[0].rank - 1 or values[0].axes != values[1].axes:
-        return None
-    first, second = (steps[v.step] for v in values)
-    if not isinstance(second.what, Sigmoid) or first.inputs != (values[1].step,):
-        return None
-    if not isinstance(first.what, Rescale) or (first.what.scale, first.what.shift) != (-1, 1):
-        return None
-    z = values[1].on(second.inputs[0])
-    if z.axes[axis] != (len(z.sizes) - 1,) or z.sizes[-1] != 1:
-        return None
-    zero = reader.net.each(z, Rescale(0.0))
-    sizes = (*z.sizes[:-1], 2)
-    step = reader.net.join("concatenate", [zero.step, z.step], sizes, -1)
-    return Value(reader.net.layer(Softmax(), step, sizes), sizes, z.axes)
-
-
-# -- borders and sums over axes ------------------------------------------------------------------
-
-
-def padded(
-    reader: Reader, x: Value, widths: Sequence[tuple[int, int]], value: float = 0.0
-) -> Value:
-    """Return the value with a border; a pair for each axis of the file, negative ones cut off."""
-    for axis, pair in enumerate(widths):
-        off = [max(0, -n) for n in pair]
-        if any(off):
-            x = cut(reader, x, axis, off[0], -off[1] or None)
-    pairs = [(0, 0)] * len(x.sizes)
-    for axis, pair in enumerate(widths):
-        if not any(n > 0 for n in pair):
-            continue
-        group = x.inner(axis)
-        if len(group) != 1:
-            raise UnsupportedError(f"a border round axis {axis} of the shape {x.shape}")
-        pairs[group[0]] = (max(0, pair[0]), max(0, pair[1]))
-    if not any(map(any, pairs)):
-        return x
-    while not any(pairs[-1]):
-        pairs.pop()
-    extra = [sum(pair) for pair in pairs] + [0] * (len(x.sizes) - len(pairs))
-    sizes = [plus(n, more) for n, more in zip(x.sizes, extra, strict=True)]
-    step = reader.net.layer(Pad(pairs[1:], value), x.step, sizes)
-    return Value(step, tuple(sizes), x.axes, x.kind)
-
-
-@operator("Pad")
-def pad(reader: Reader, node: Node) -> Result:
-    """Return the value with a border of one number."""
-    x = reader.value(node)
-    if node.get("mode", "constant") != "constant":
-        raise UnsupportedError(f"a border of mode {node.get('mode')!r}: there is that of a number")
-    widths = reader.numbers(node, 1, "pads" if node.version < 11 else None) or []
-    number = node.get("value", 0.0) if node.version < 11 else reader.constant(node, 2, "number")
-    axes = reader.numbers(node, 3) or range(x.rank)
-    if len(widths) != 2 * len(axes):
-        raise UnsupportedError("its numbers do not fit each other")
-    pairs = [(0, 0)] * x.rank
-    for axis, before, after in zip(axes, widths, widths[len(axes) :], strict=False):
-        pairs[x.axis(axis)] = (before, after)
-    return padded(reader, x, pairs, 0.0 if number is None else float(np.ravel(number)[0]))
-
-
-@operator("ReduceMean", "ReduceSum", "ReduceMax")
-def reduce(reader: Reader, node: Node) -> Result:
-    """Return the mean, the sum or the greatest over axes."""
-    x = reader.value(node)
-    since = 13 if node.op == "ReduceSum" else 18
-    axes = axes_of(node, _numbers(reader, node), since)
-    if not axes and node.get("noop_with_empty_axes", 0):
-        return x
-    gone = sorted({x.axis(a) for a in axes} if axes else range(x.rank))
-    return reduced(reader, x, gone, node.op, keep=bool(node.get("keepdims", 1)))
-
-
-def reduced(reader: Reader, x: Value, gone: Sequence[int], op: str, *, keep: bool) -> Value:
-    """Return the mean, the sum or the greatest over some axes of the file."""
-    inside = flat([x.inner(a) for a in gone])
-    if not inside:  # axes of length 1
-        kept = [() if i in gone else axis for i, axis in enumerate(x.axes)]
-        return Value(x.step, x.sizes, _without(kept, () if keep else gone), x.kind)
-    rest = [a for a in range(1, len(x.sizes)) if a not in inside]
-    count = product(x.sizes[a] for a in inside)
-    width = product(x.sizes[a] for a in rest)
-    if op != "ReduceMean" and isinstance(count, Length):
-        raise UnsupportedError(
-            f"it is over a length that is not known before the net runs: {count}"
-        )
-    # What stays lies end to end as the channels, so that one layer does it.
-    step = reader.net.arranged(x, [inside, rest])
-    if op == "ReduceMax":
-        step = reader.net.layer(MaxPool1d(int(count)), step, (x.sizes[0], 1, width))  # type: ignore[arg-type]  # a number, as was seen above
-    else:
-        step = reader.net.layer(GlobalAvgPool(), step, (x.sizes[0], width))
-    sizes = (x.sizes[0], *([x.sizes[a] for a in rest] or [1]))
-    step = reader.net.reshaped(step, sizes)
-    new = {0: 0, **{a: i for i, a in enumerate(rest, start=1)}}
-    axes = [() if i in gone else tuple(new[a] for a in axis) for i, axis in enumerate(x.axes)]
-    y = Value(step, sizes, _without(axes, () if keep else gone), x.kind)
-    return rescaled(reader, y, float(count)) if op == "ReduceSum" else y  # type: ignore[arg-type]  # the same
-
-
-def _without(axes: Sequence[tuple[int, ...]], gone: Sequence[int]) -> tuple[tuple[int, ...], ...]:
-    return tuple(axis for i, axis in enumerate(axes) if i not in gone)
