@@ -81,6 +81,12 @@ def test_what_is_not_needed_need_not_be_read(read):
         ([node("Conv", "x c")], {"c": normal(2, 4, 3)}, "over 0 axes"),
         ([node("Transpose", "x", perm=[1, 2, 0])], {}, "does not fit"),
         ([node("Pow", "x c")], {"c": np.float32(0.5)}, "the power 0.5"),
+        # What onnxruntime's answers to changed files found.
+        ([node("Slice", "x a b c d")], {"a": np.array([-9]), "b": np.array([-99]),
+         "c": np.array([1]), "d": np.array([-1])}, "nothing is left"),
+        ([node("Unsqueeze", "x a", "u"), node("Expand", "u s")],
+         {"a": np.array([1]), "s": np.array([1, 0, 1])}, "repeats"),
+        ([node("Where", "c x i")], {"c": np.arange(4) > 1, "i": np.float32(-np.inf)}, "chooses"),
         ([node("Identity", "c")], {"c": normal(4)}, "does not depend on the input"),
         ([node("Dropout", "x r t")], {"r": np.float32(0.5), "t": np.array(True)}, "at random"),
     ],

@@ -157,6 +157,13 @@ class Reader:
             sum(name in names for name in node.inputs) == 1
         )
 
+    def into_softmax(self, node: Node) -> bool:
+        """Return whether softmax alone takes what an operator makes."""
+        (name,) = node.outputs
+        takers = self.uses.get(name, [])
+        softmax = all(taker.op == "Softmax" for taker in takers)
+        return bool(takers) and softmax and name != self.output
+
     def filled(self, layer: Layer, **parameters: Array | None) -> Layer:
         """Return the layer with its parameters set."""
         layer.dtype = self.dtype

@@ -126,7 +126,10 @@ class _Builder:
         """Return one layer for several ways from ``entry`` that meet again in ``end``."""
         step = self.steps[end]
         parts = self._branches(entry, end, between)
-        if parts is None or step.what not in ("add", "concatenate") or depth >= DEEPEST:
+        # A sum in which lengths of 1 are repeated is the graph's alone.
+        repeats = len({self.steps[i].sizes for i in step.inputs}) > 1 and step.what == "add"
+        known = step.what in ("add", "concatenate") and not repeats
+        if parts is None or not known or depth >= DEEPEST:
             return self._graph(entry, end, between)
         branches = [
             self.chain(entry, last, depth + 1, part) if part else []

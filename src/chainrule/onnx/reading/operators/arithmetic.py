@@ -119,7 +119,7 @@ def by_constant(
 
 def repeated(reader: Reader, x: Value, axis: int, times: int) -> Value:
     """Return the value with an axis of the file, of length 1, repeated."""
-    if times > MOST_REPEATED:
+    if not 1 <= times <= MOST_REPEATED:
         raise UnsupportedError(f"it repeats the shape {x.shape} {times} times")
     (y,) = aligned(reader, [x], axis)
     at = y.axes[axis][0]
@@ -241,7 +241,7 @@ def binary(reader: Reader, node: Node) -> Result:
     c = c.astype(np.float64)
     if node.op == "Add":
         mask = c.size > 1 and c.min() <= HIDDEN
-        if mask and all(taker.op == "Softmax" for taker in reader.uses.get(node.outputs[0], ())):
+        if mask and reader.into_softmax(node):
             # What is so far below vanishes in the softmax; it is no parameter, and must be finite.
             c = np.maximum(c, np.finfo(np.float32).min / 4)
         return by_constant(reader, node, 1 - at, x, shift=c, learned=False if mask else None)

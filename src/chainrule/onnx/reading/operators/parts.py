@@ -86,8 +86,11 @@ def _limits(length: Dim, start: int, end: Dim, step: int) -> tuple[int | None, i
     if isinstance(end, Length) and end != length:
         raise UnsupportedError(f"it ends at {end} of the length {length}")
     if isinstance(length, int):
-        first, last, _ = slice(start, stop, step).indices(length)
-        return first, None if last < 0 or (step > 0 and last == length) else last
+        places = range(length)[start:stop:step]
+        if not places:
+            raise UnsupportedError(f"of the length {length} nothing is left")
+        last = places[-1] + (1 if step > 0 else -1)
+        return places[0], None if last in (-1, length) else last
     if step > 0:
         return start, None if stop is None or stop >= FAR else stop
     return (

@@ -69,6 +69,8 @@ def _masked(reader: Reader, node: Node) -> Value:
     number = reader.constant(node, 3 - at, "number")
     if mask is None or number is None or number.size != 1:
         raise UnsupportedError("there is no layer that chooses")
+    if not np.isfinite(number).all() and not reader.into_softmax(node):
+        raise UnsupportedError("there is no layer that chooses")
     kept = mask.astype(bool) if at == 1 else ~mask.astype(bool)
     # Minus infinity times 0 is no number; what is so far below vanishes in a softmax all the same.
     instead = max(float(number.ravel()[0]), float(np.finfo(np.float32).min / 4))
