@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index
 
 import numpy as np
 
@@ -127,13 +128,15 @@ class Pad(Layer):
 
     def __init__(self, widths: Sequence[Sequence[int]], value: float = 0.0) -> None:
         try:
-            pairs = [[int(before), int(after)] for before, after in widths]
-        except (TypeError, ValueError, OverflowError):
+            pairs = [[index(before), index(after)] for before, after in widths]
+        except (TypeError, ValueError):
             pairs = [[-1, -1]]
         if not pairs or min(map(min, pairs)) < 0:
             raise ValueError(
                 f"Pad: widths must be pairs of whole numbers, 0 or more, got {widths!r:.80}."
             )
+        if not isinstance(value, (int, float, np.integer, np.floating)):
+            raise TypeError(f"Pad: value must be a number, got {value!r:.80}.")
         self.widths = pairs
         self.value = float(value)
 

@@ -44,8 +44,9 @@ class Graph(Layer):
 
     Notes
     -----
-    Shapes: where sums and products meet lengths of 1, these are repeated, as in NumPy. A matrix
-    product is over the last two axes. ``Sequential``, ``Residual``, ``Add`` and ``Concatenate`` say
+    Shapes: what meets in a join has the same number of axes. Where sums and products meet lengths
+    of 1, these are repeated, as in NumPy. A matrix product is over the last two axes, neither of
+    them the samples. ``Sequential``, ``Residual``, ``Add`` and ``Concatenate`` say
     the common cases in fewer words.
 
     Source: Rumelhart et al., Learning representations by back-propagating errors, 1986.
@@ -88,11 +89,10 @@ class Graph(Layer):
             raise ValueError(f"Graph: nobody takes the output of node {idle[0]}.")
         if 0 not in used:
             raise ValueError("Graph: no node takes the input, which is value 0.")
-        # Below the first layers with parameters, nobody asks for a gradient in training.
-        self._learns = [False]
-        for what, inputs, *_ in self.nodes:
-            own = isinstance(what, Layer) and any(part.parameters for part in what.walk())
-            self._learns.append(own or any(self._learns[j] for j in inputs))
+        self._own = [
+            isinstance(what, Layer) and any(part.parameters for part in what.walk())
+            for what, *_ in self.nodes
+        ]
         self.takes_integers = any(
             isinstance(what, Layer) and what.takes_integers and inputs == [0]
             for what, inputs, *_ in self.nodes
@@ -120,11 +120,11 @@ class Graph(Layer):
                 values.append(what.forward(taken[0]))
                 continue
             try:
-                values.append(self._joined(what, taken, *axis))
+                values.append(_joined(what, [self.floats(value) for value in taken], *axis))
             except ValueError as error:
                 shapes = " and ".join(str(value.shape) for value in taken)
                 raise ValueError(
-                    f"Graph: node {i}, {what!r}, cannot join the shapes {shapes}."
+                    f"Graph: node {i}, {what!r}, cannot join the shapes {shapes}: {error}."
                 ) from error
         self.values = values
         return values[-1]
@@ -138,22 +138,30 @@ class Graph(Layer):
         """Go back as far as there are parameters, and no further."""
         self._back(grad, everything=False)
 
+    def _learns(self) -> list[bool]:
+        """Return for each value whether a parameter that is not frozen lies before it."""
+        learns = [False]
+        for (what, inputs, *_), own in zip(self.nodes, self._own, strict=True):
+            learns.append((own and not what.frozen) or any(learns[j] for j in inputs))
+        return learns
+
     def _back(self, grad: Array, *, everything: bool) -> Array | None:
+        learns = [everything] * (len(self.nodes) + 1) if everything else self._learns()
         grads: list[Array | None] = [None] * len(self.nodes) + [grad]
         for i in range(len(self.nodes), 0, -1):
             what, inputs, *axis = self.nodes[i - 1]
             above, grads[i] = grads[i], None
             if above is None:
                 continue
-            if not (everything or any(self._learns[j] for j in inputs)):
-                if isinstance(what, Layer) and self._learns[i]:
+            if not any(learns[j] for j in inputs):
+                if isinstance(what, Layer) and learns[i]:
                     what.backward_parameters(above)
                 continue
             if isinstance(what, Layer):
                 backs = [what.backward(above)]
             else:
-                taken = [self.values[j] for j in inputs]
-                backs = _parted(what, above, taken, self.values[i], *axis)
+                taken = [self.floats(self.values[j]) for j in inputs]
+                backs = _parted(what, above, taken, *axis)
             for j, back in zip(inputs, backs, strict=True):
                 grads[j] = self._sum(j, grads[j], back)
         return grads[0]
@@ -164,21 +172,28 @@ class Graph(Layer):
             return back
         return np.add(so_far, back, out=self.buffer_like(f"grad_{j}", back))
 
-    def _joined(self, what: str, taken: Sequence[Array], axis: int = -1) -> Array:
-        if what == "concatenate":
-            return np.concatenate(taken, axis=axis)
-        if what == "matmul":
-            return np.matmul(*taken)
-        operation = np.add if what == "add" else np.multiply
-        y = operation(taken[0], taken[1])
-        for value in taken[2:]:
-            y = operation(y, value)
-        return y
+
+def _joined(what: str, taken: Sequence[Array], axis: int = -1) -> Array:
+    ndim = taken[0].ndim
+    # Otherwise the samples of one would meet another axis of the other.
+    if any(value.ndim != ndim for value in taken):
+        raise ValueError("they need one number of axes")
+    if what == "concatenate":
+        if axis % ndim == 0:
+            raise ValueError(f"axis {axis} is the samples")
+        return np.concatenate(taken, axis=axis)
+    if what == "matmul":
+        if ndim < 3:
+            raise ValueError("a matrix product needs two axes after the samples")
+        return np.matmul(*taken)
+    operation = np.add if what == "add" else np.multiply
+    y = operation(taken[0], taken[1])
+    for value in taken[2:]:
+        y = operation(y, value)
+    return y
 
 
-def _parted(
-    what: str, grad: Array, taken: Sequence[Array], y: Array, axis: int = -1
-) -> list[Array]:
+def _parted(what: str, grad: Array, taken: Sequence[Array], axis: int = -1) -> list[Array]:
     """Return what comes back to each input of a join."""
     if what == "concatenate":
         ends = np.cumsum([value.shape[axis] for value in taken])[:-1]
@@ -205,11 +220,8 @@ def _product(values: Sequence[Array]) -> Array:
 
 def _unrepeated(grad: Array, shape: tuple[int, ...]) -> Array:
     """Return the sum over the axes along which a value of ``shape`` was repeated."""
-    extra = grad.ndim - len(shape)
-    repeated = [a for a in range(grad.ndim) if a < extra or shape[a - extra] < grad.shape[a]]
-    if repeated:
-        grad = grad.sum(axis=tuple(repeated), keepdims=True)
-    return grad.reshape(shape)
+    repeated = tuple(a for a, n in enumerate(shape) if n != grad.shape[a])
+    return grad.sum(axis=repeated, keepdims=True) if repeated else grad
 
 
 def _checked(i: int, node: Any) -> list[Any]:
@@ -218,7 +230,7 @@ def _checked(i: int, node: Any) -> list[Any]:
     if isinstance(node, (str, Layer)) or not isinstance(node, Sequence) or len(node) not in (2, 3):
         raise TypeError(f"{owner} must be [layer, [j]] or [join, [j, k]], got {node!r:.80}.")
     what, inputs, *rest = node
-    if not isinstance(what, Layer) and what not in JOINS:
+    if not isinstance(what, Layer) and not (isinstance(what, str) and what in JOINS):
         raise TypeError(f"{owner} is {what!r:.80}, neither a layer nor one of {', '.join(JOINS)}.")
     known = (
         isinstance(inputs, Sequence)

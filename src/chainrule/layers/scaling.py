@@ -38,6 +38,10 @@ class Rescale(Layer):
            [ 3.5, 40.5]])
     """
 
+    keeps = ("factor",)
+
+    factor: Array
+
     def __init__(
         self, scale: float | Sequence[float] = 1.0, shift: float | Sequence[float] = 0.0
     ) -> None:
@@ -69,15 +73,14 @@ class Rescale(Layer):
             )
         x = self.floats(x)
         y = self.buffer_like("y", x)
-        np.multiply(x, self._scale.astype(x.dtype), out=y)
+        self.factor = factor = self._scale.astype(x.dtype)
+        np.multiply(x, factor, out=y)
         y += self._shift.astype(x.dtype)
         return y
 
     def backward(self, grad: Array) -> Array:
         """Return ``scale * grad``."""
-        grad_x = self.buffer_like("grad_x", grad)
-        np.multiply(grad, self._scale.astype(grad.dtype), out=grad_x)
-        return grad_x
+        return np.multiply(grad, self.factor, out=self.buffer_like("grad_x", grad))
 
 
 def _numbers(name: str, value: float | Sequence[float]) -> Array:
@@ -197,8 +200,8 @@ class Scale(Layer):
 
     def backward_parameters(self, grad: Array) -> None:
         """Store ``grad_scale`` and ``grad_shift``."""
-        rows = grad.reshape(-1, self.n)
+        rows, x = grad.reshape(-1, self.n), self.x.reshape(-1, self.n)
         if self.factor:
-            self.grad_scale = np.einsum("ij,ij->j", rows, self.x.reshape(-1, self.n))
+            self.grad_scale = np.einsum("ij,ij->j", rows, x)
         if self.summand:
             self.sum_rows(rows, out=self.grad_shift)
