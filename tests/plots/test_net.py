@@ -56,6 +56,29 @@ NETS = {
     "recurrent": (lambda: model(Embedding(9, 8), Bidirectional(GRU(8, 6))), (5,)),
     "deep": (lambda: model(*[layer for _ in range(100) for layer in (Linear(4, 4), Tanh())]), (4,)),
     "deep residual": (lambda: model(*[block(4) for _ in range(40)]), (4,)),
+    "graph": (
+        lambda: model(
+            Linear(4, 4),
+            Graph([
+                [Linear(4, 8), [0]], [Sequential([Tanh(), Linear(8, 8)]), [1]], [block(8), [1]],
+                ["multiply", [2, 3]], ["add", [4, 1, 2]], [Linear(4, 8), [0]],
+                ["concatenate", [5, 6]], [Linear(16, 4), [7]], ["add", [8, 0]],
+            ]),
+            ReLU(),
+        ),
+        (4,),
+    ),
+    "graphs": (
+        lambda: model(
+            Graph([["multiply", [0, 0]], [Graph([[Tanh(), [0]], ["add", [0, 1]]]), [1]]]),
+            Graph([
+                [Linear(4, 4), [0]], [Linear(4, 4), [0]], [Transpose([2, 1]), [2]],
+                ["matmul", [1, 3]], [Softmax(), [4]], ["matmul", [5, 0]],
+            ]),
+            Graph([[ReLU(), [0]]]),
+        ),
+        (3, 4),
+    ),
     "one": (lambda: model(ReLU()), (3,)),
 }  # fmt: skip
 
@@ -124,6 +147,18 @@ def test_a_residual_path_is_an_edge():
     }  # fmt: skip
     shortcut = graph(NETS["shortcut"][0]())
     assert set(shortcut.predecessors("0 +")) == {"0.inner.1", "0.shortcut"}
+
+
+def test_a_graph_has_its_own_edges():
+    made = graph(NETS["graphs"][0](), (3, 4))
+    assert set(made.edges) >= {
+        ("input", "0 1 multiply"), ("0 1 multiply", "0.2.1"), ("0.2.1", "0.2 2 add"),
+        ("0 1 multiply", "0.2 2 add"), ("1.1", "1 4 matmul"), ("1.2", "1.3"),
+        ("1.3", "1 4 matmul"), ("1.5", "1 6 matmul"), ("0.2 2 add", "1 6 matmul"),
+    }  # fmt: skip
+    assert made.nodes["0 1 multiply"]["label"] == "×"
+    long = graph(model(Graph([[Tanh(), [i]] for i in range(60)])))
+    assert set(long) == {"input", "0"}
 
 
 def test_a_transformer_has_two_sums():

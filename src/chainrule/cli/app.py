@@ -235,7 +235,7 @@ def evaluate(
     Parameters
     ----------
     model
-        A model.safetensors that `chainrule train` made.
+        A model.safetensors that `chainrule train` made, or an ONNX file.
     data
         As for `chainrule train`; where a part is for testing, that part.
     target
@@ -266,7 +266,7 @@ def predict(
     Parameters
     ----------
     model
-        A model.safetensors that `chainrule train` made.
+        A model.safetensors that `chainrule train` made, or an ONNX file.
     files
         Images (PNG, JPEG), arrays (.npy, .npz) with values as in the training data, or tables with
         the columns of the training data.
@@ -289,7 +289,7 @@ def summary(model: Path, /, *, code: Path | None = None) -> int:
     Parameters
     ----------
     model
-        A model.safetensors that `chainrule train` made.
+        A model.safetensors that `chainrule train` made, or an ONNX file.
     code
         The Python file with layers of your own, if the model has some.
     """

@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.cli.code import functions_of, load_code
 from chainrule.cli.errors import UsageError, report
+from chainrule.cli.foreign import load_onnx
 from chainrule.cli.image_folder import read_image, with_colours
 from chainrule.cli.picture import read_picture
 from chainrule.cli.prepare import Preparation
@@ -80,6 +81,8 @@ def _check_out(out: Path) -> None:
 
 def load_own(path: Path, code: Path | None) -> Model:
     """Load a model, with the layers of a user's file if one is named."""
+    if path.suffix.lower() == ".onnx":
+        return load_onnx(path)
     try:
         return load(path, classes=[] if code is None else functions_of(load_code(code)))
     except ValueError as error:

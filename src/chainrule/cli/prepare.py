@@ -154,7 +154,8 @@ class Preparation:
         if not isinstance(found, dict):
             raise ValueError(
                 f"{path}: does not say how its inputs are prepared: it was not made by "
-                "`chainrule train`. Load it in Python: chainrule.load(...)."
+                "`chainrule train`. Load it in Python: chainrule.load(...)"
+                f"{', or chainrule.onnx.load(...)' if path.suffix == '.onnx' else ''}."
             )
         try:
             return cls(**found)

@@ -4,7 +4,7 @@ from typing import Any
 
 from chainrule.onnx.exporting import converter, export
 
-__all__ = ["converter", "export"]
+__all__ = ["converter", "export", "load"]
 
 
 def __getattr__(name: str) -> Any:
@@ -17,4 +17,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "load"]
+    return __all__

@@ -5,7 +5,7 @@ a place is found for every part by the same two rules, and nothing ever lies ove
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -14,47 +14,33 @@ from chainrule.layers import (
     Add,
     Bidirectional,
     Concatenate,
+    Graph,
     Residual,
     Sequential,
     TransformerBlock,
 )
 from chainrule.outline import Outline, Part
+from chainrule.plots.block import (
+    BETWEEN,
+    BOX,
+    FRAME,
+    GAP,
+    HEADING,
+    JOIN,
+    LANE,
+    Block,
+    Measure,
+    Point,
+)
 from chainrule.plots.figure import pictures_need
 from chainrule.plots.figure import words as cut
+from chainrule.plots.nodes import graph_of_nodes
 
 __all__ = ["Point", "layers_graph"]
 
-# In inches, at the full size of the letters.
-GAP = 0.26  # between a node and the next
-BETWEEN = 0.24  # branches
-BOX = 0.42  # the height of a layer
-JOIN = 0.2
-LANE = 0.24  # a branch with nothing in it
-FRAME = 0.12
-HEADING = 0.2
-TALLEST = 7.6  # column
-
+TALLEST = 7.6  # column, in inches
 LETTERS = 40  # of a label
-
-Point = tuple[float, float]
-Measure = Callable[[str], float]
-
-
-@dataclass(frozen=True)
-class Block:
-    """A part of the drawing: how much room it takes about the line on which the data flow.
-
-    ``place(graph, x, y, source, route)`` draws it under ``y`` about the line at ``x``, behind the
-    node ``source``, by way of the points of ``route``; it returns its last node, and the points by
-    which an edge goes on from there.
-    """
-
-    left: float
-    right: float
-    height: float
-    nodes: int
-    size: int  # number of parameters
-    place: Callable[[Any, float, float, str, list[Point]], tuple[str, list[Point]]]
+SIGNS = {"add": "+", "multiply": "×", "matmul": "matrix product"}
 
 
 def layers_graph(outline: Outline, most: int, measure: Measure) -> Any:
@@ -178,6 +164,14 @@ class _Drawing:
                     [("norm_1", "attention", "drop_1"), ("norm_2", "net", "drop_2")]
                 )
             ])  # fmt: skip
+        elif isinstance(layer, Graph) and len(layer.nodes) <= self.most:
+            blocks = [
+                self.chain(inner[str(i)], part.path)
+                if str(i) in inner
+                else self.join(f"{part.path} {i} {what}", SIGNS.get(what, what))
+                for i, (what, *_) in enumerate(layer.nodes, start=1)
+            ]
+            made = graph_of_nodes(blocks, [inputs for _, inputs, *_ in layer.nodes])
         if made is None:
             path = _below(part.path, above)
             return self.box(part.path, "layer", f"{path}: {part.label}", _words(part), part.size)
@@ -222,6 +216,22 @@ class _Drawing:
             return name, []
 
         return Block(width / 2, width / 2, BOX, 1, size, place)
+
+    def join(self, name: str, word: str) -> Block:
+        """Return the node of a join alone; the edges to it are its graph's matter."""
+        width = JOIN if len(word) == 1 else self.measure(word) + 0.16
+
+        def place(
+            graph: Any, x: float, y: float, source: str, route: list[Point]
+        ) -> tuple[str, list[Point]]:
+            graph.add_node(
+                name, kind="join", label=word, words="", size=0, x=x, y=y - JOIN / 2, width=width,
+                height=JOIN,
+            )  # fmt: skip
+            graph.add_edge(source, name, bends=route)
+            return name, []
+
+        return Block(width / 2, width / 2, JOIN, 1, 0, place)
 
     def fork(
         self, branches: Sequence[Block], name: str, word: str, *, straight: bool = False

@@ -26,9 +26,9 @@ def net(
 ) -> "Axes":
     """Draw a net as a graph: a box for each layer, with its output shape and parameters.
 
-    Branches and residual paths are drawn as such, in a frame for each container; ``+`` and
-    ``concatenate`` are where they meet. Boxes with a blue edge have parameters. Long nets go on in
-    the next column.
+    Branches, residual paths and the nodes of a ``Graph`` are drawn as such, in a frame for each
+    container; ``+``, ``×``, ``matrix product`` and ``concatenate`` are where they meet. Boxes with
+    a blue edge have parameters. Long nets go on in the next column.
 
     Parameters
     ----------

@@ -95,6 +95,18 @@ def add_positions(x: Array, table: Array) -> Array:
     return x + table[: x.shape[1]]
 
 
+def rescale(
+    x: Array, scale: float | tuple[float, ...] = 1.0, shift: float | tuple[float, ...] = 0.0
+) -> Array:
+    """Multiply by fixed numbers and add fixed numbers."""
+    return x * np.asarray(scale, x.dtype) + np.asarray(shift, x.dtype)
+
+
+def scale_channels(x: Array, scale: Array | int = 1, shift: Array | int = 0) -> Array:
+    """Multiply each channel by its number and add its number."""
+    return x * scale + shift
+
+
 # -- shapes ------------------------------------------------------------------------------------
 
 
@@ -106,6 +118,19 @@ def flatten(x: Array) -> Array:
 def reshape(x: Array, shape: tuple[int, ...]) -> Array:
     """Give each sample another shape; one length may be -1: what is left for it."""
     return x.reshape(len(x), *shape)
+
+
+def part(
+    x: Array, axis: int, start: int | None = None, stop: int | None = None, step: int | None = None
+) -> Array:
+    """Take a part of one axis."""
+    return x[(*[slice(None)] * (axis % x.ndim), slice(start, stop, step))]
+
+
+def pad(x: Array, widths: tuple[tuple[int, int], ...], value: float = 0.0) -> Array:
+    """Put a border round each sample: so much before and after, axis by axis."""
+    rest = [(0, 0)] * (x.ndim - 1 - len(widths))
+    return np.pad(x, [(0, 0), *widths, *rest], constant_values=value)
 
 
 # -- convolutions and pooling ------------------------------------------------------------------

@@ -146,6 +146,28 @@ def add(writer: Writer, layer: Layer, path: str, x: str) -> None:
     writer.line(f"{x} = {' + '.join(branches(writer, layer, path, x))}")
 
 
+def graph(writer: Writer, layer: Layer, path: str, x: str) -> None:
+    """Write the nodes in their order, each into a variable of its own."""
+    assert isinstance(layer, layers.Graph)
+    names = [writer.variable("value")]
+    writer.line(f"{names[0]} = {x}")
+    with writer.inside():
+        for i, (what, inputs, *axis) in enumerate(layer.nodes, start=1):
+            taken = [names[j] for j in inputs]
+            y = writer.variable("value")
+            names.append(y)
+            if isinstance(what, Layer):
+                writer.line(f"{y} = {taken[0]}")
+                writer.layer(what, f"{path}.{i}" if path else str(i), y)
+            elif what == "concatenate":
+                along = int(axis[0]) if axis else -1
+                writer.line(f"{y} = np.concatenate([{', '.join(taken)}], axis={along})")
+            else:
+                sign = {"add": " + ", "multiply": " * ", "matmul": " @ "}[what]
+                writer.line(f"{y} = {sign.join(taken)}")
+    writer.line(f"{x} = {names[-1]}")
+
+
 def bidirectional(writer: Writer, layer: Layer, path: str, x: str) -> None:
     """Write the layer that reads ahead, its twin that reads from the end, and their joining."""
     assert isinstance(layer, layers.Bidirectional)
@@ -261,6 +283,10 @@ def _register_ours() -> None:
     register(layers.LearnedPositions, functions.add_positions, ["table"])
     register(layers.Flatten, functions.flatten)
     register(layers.Reshape, functions.reshape, settings=["shape"])
+    register(layers.Slice, functions.part, settings=["axis", "start", "stop", "step"])
+    register(layers.Pad, functions.pad, settings=["widths", "value"])
+    register(layers.Rescale, functions.rescale, settings=["scale", "shift"])
+    register(layers.Scale, functions.scale_channels, affine)
     register(layers.Conv1d, functions.conv1d, linear, _convolution)
     register(layers.Conv2d, functions.conv2d, linear, _convolution)
     register(
@@ -297,6 +323,7 @@ def _register_ours() -> None:
             layers.Residual: residual,
             layers.Concatenate: concatenate,
             layers.Add: add,
+            layers.Graph: graph,
             layers.Bidirectional: bidirectional,
             layers.MultiHeadAttention: attention,
             layers.TransformerBlock: transformer_block,

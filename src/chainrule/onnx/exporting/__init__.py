@@ -9,6 +9,7 @@ from chainrule.onnx.exporting import (
     normalizations,
     pooling,
     recurrent,
+    scaling,
     shapes,
 )
 from chainrule.onnx.exporting.graph import Graph
@@ -21,5 +22,5 @@ __all__ = ["Graph", "Value", "converter", "export"]
 # Each of these files registers its converters when it is imported.
 FAMILIES = (
     activations, attention, containers, convolutions, linear, normalizations, pooling, recurrent,
-    shapes,
+    scaling, shapes,
 )  # fmt: skip
