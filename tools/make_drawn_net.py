@@ -1,6 +1,6 @@
-"""Train the net that the studio ships, on the embedded digits turned, sheared by zoom, and moved.
+"""Train the net that the studio ships, on the embedded digits turned, zoomed and moved.
 
-The digits are changed as 32 by 32 images and counted down again, so that what a pen of another
+The digits are changed as 64 by 64 images and counted down again, so that what a pen of another
 width and another hand makes of a digit is seen too.
 """
 
