@@ -16,10 +16,11 @@ from chainrule.cli.prepare import DataSet, Preparation, load_data
 from chainrule.cli.settings import Settings, read_settings
 from chainrule.loading import load
 from chainrule.model import Model
+from chainrule.studio import data as sets
 from chainrule.studio.data import Data
 from chainrule.studio.recipe import OWN, Recipe
 
-__all__ = ["Own", "resolve"]
+__all__ = ["Own", "reopened", "resolve"]
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,36 @@ def resolve(target: str | None, data: str | None, code: Path | None = None) -> O
             "FILE.py:build; or nothing, to build a net on the page."
         )
     return _checked(_model(path, data, code))
+
+
+def reopened(folder: Path) -> Own:
+    """Return a saved run for the page, which runs no code of it: layers of chainrule alone.
+
+    Raises
+    ------
+    ValueError, OSError, UsageError
+        If it has no model, needs a user's code, or its data are not here.
+    """
+    settings, _ = read_settings(folder)
+    path = folder / "model.safetensors"
+    if not path.is_file():
+        raise ValueError(f"{folder} has no model.safetensors: it was stopped before its first.")
+    model = load(path)
+    if settings.data in sets.names():
+        held = sets.load(str(settings.data)).held
+    elif (folder / "data.npz").is_file():
+        held = load_data(str(folder / "data.npz"), max_bytes=sets.MOST_UNPACKED)
+    else:
+        raise ValueError(
+            f"{folder} was trained on data that are not known here. Open it from the command "
+            f"line: chainrule studio {folder}."
+        )
+    held = replace(held, preparation=Preparation.of(model, path))
+    recipe = Recipe(
+        held.preparation.data, OWN, OWN, settings.optimizer or "sgd", settings.lr or 0.1,
+        settings.batch_size or 64, settings.seed or 0,
+    )  # fmt: skip
+    return _checked(Own(str(folder), _data(held), recipe, lambda: load(path)))
 
 
 def _data(held: DataSet) -> Data:

@@ -13,9 +13,11 @@ from chainrule.model import Model
 from chainrule.studio.data import Data
 
 __all__ = [
+    "Fit",
     "Judgement",
     "Landscape",
     "Plane",
+    "fit",
     "judge",
     "landscape",
     "plane",
@@ -91,6 +93,39 @@ def judge(model: Model, data: Data, split: str) -> Judgement:
 
 
 @dataclass(frozen=True)
+class Fit:
+    """How near a net comes to the numbers of the samples held out.
+
+    Attributes
+    ----------
+    rmse : float
+        In the unit of the target.
+    density : array, shape (size, size)
+        How many samples fall on each place; rows are predicted, columns true values.
+    """
+
+    rmse: float
+    density: Array
+
+
+def fit(model: Model, data: Data, size: int = 24) -> Fit:
+    """Compare what a net predicts with the true numbers, on the samples held out."""
+    values = data.held.preparation.values
+    true = np.ravel(values(data.labels_test)).astype(np.float64)
+    predicted = np.ravel(values(model.predict(data.rows_test))).astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        rmse = float(np.sqrt(np.mean((predicted - true) ** 2)))
+    finite = np.isfinite(predicted)
+    if not finite.any():
+        return Fit(rmse, np.zeros((size, size)))
+    both = np.concatenate([true, predicted[finite]])
+    edge = (float(both.min()), float(both.max()))
+    edge = edge if edge[1] > edge[0] else (edge[0] - 1, edge[0] + 1)
+    density, _, _ = np.histogram2d(predicted[finite], true[finite], size, range=(edge, edge))
+    return Fit(rmse, density)
+
+
+@dataclass(frozen=True)
 class Plane:
     """What a net says of every place of the plane.
 
@@ -145,9 +180,9 @@ def landscape(
 ) -> Landscape:
     """Return the mean loss of a mini-batch around the parameters, which stay as they are.
 
-    Each direction is random, and scaled array by array to the length of the parameters there, so
-    that pictures of different nets can be compared. Source: Li et al., Visualizing the Loss
-    Landscape of Neural Nets, 2018 (there filter by filter).
+    Each direction is random, and scaled filter by filter (unit by unit; a vector as a whole) to the
+    length of the parameters there, so that pictures of different nets can be compared. Source: Li
+    et al., Visualizing the Loss Landscape of Neural Nets, 2018.
 
     Parameters
     ----------
@@ -208,7 +243,9 @@ def saliency(model: Model, row: Array, outputs: Array, shown: int) -> Array:
 def _direction(model: Model, rng: np.random.Generator) -> Array:
     pieces = []
     for _, array in model.named_parameters():
-        drawn = rng.standard_normal(array.size)
-        length = float(np.linalg.norm(drawn)) or 1.0
-        pieces.append(drawn * (float(np.linalg.norm(array)) / length))
+        drawn = rng.standard_normal(array.shape)
+        axes = tuple(range(array.ndim - 1)) or None  # the last axis counts units and kernels
+        length = np.sqrt((drawn**2).sum(axis=axes, keepdims=True))
+        own = np.sqrt((np.asarray(array, np.float64) ** 2).sum(axis=axes, keepdims=True))
+        pieces.append((drawn * own / np.where(length > 0, length, 1)).ravel())
     return np.concatenate(pieces) if pieces else np.zeros(0)

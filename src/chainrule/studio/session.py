@@ -20,7 +20,7 @@ from chainrule.studio import data as sets
 from chainrule.studio import nets, pilot, saving
 from chainrule.studio.data import Data
 from chainrule.studio.frame import Frame
-from chainrule.studio.own import Own
+from chainrule.studio.own import Own, reopened
 from chainrule.studio.recipe import OWN, Recipe, check_batch, check_rate
 from chainrule.studio.training import Training
 from chainrule.training import Run
@@ -148,6 +148,22 @@ class Session:
             if before is not None:
                 before.end()
             training.begin()
+
+    def open(self, folder: Path) -> None:
+        """Go on from a run that was saved: only its arrays are read, no code of it is run.
+
+        Raises
+        ------
+        ValueError, OSError, UsageError
+            If it cannot be opened; then everything stays as it was.
+        """
+        with self._lock:
+            before, self.own = self.own, reopened(folder)
+            try:
+                self.set_up(self.own.recipe)
+            except BaseException:
+                self.own = before
+                raise
 
     def reset(self) -> None:
         """Begin anew with the same settings."""
