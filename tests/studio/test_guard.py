@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import re
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
@@ -11,6 +12,12 @@ import pytest
 from chainrule.studio.guard import MOST_BODY, Guard
 
 PAGES = ("/", "/train")
+
+
+def in_a_loop(coroutine):
+    """Run it to its end in a thread of its own: the browser of other tests has a loop here."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
 
 
 async def inner(scope, receive, send):
@@ -47,7 +54,7 @@ def ask(*, host="127.0.0.1", token=None, kind="http", path="/train", query="", m
     async def send(message):
         sent.append(message)
 
-    asyncio.run(Guard(inner, host, token, PAGES)(scope, receive, send))
+    in_a_loop(Guard(inner, host, token, PAGES)(scope, receive, send))
     first = sent[0]
     if kind == "websocket":
         return first["type"].partition(".")[2], {}
@@ -86,7 +93,7 @@ def _with_host(name, **options):
 
     scope = {"type": kind, "path": "/train", "query_string": b"", "method": "GET",
              "headers": headers}  # fmt: skip
-    asyncio.run(Guard(inner, listens, None, PAGES)(scope, receive, send))
+    in_a_loop(Guard(inner, listens, None, PAGES)(scope, receive, send))
     return sent[0].get("status") or sent[0]["type"].partition(".")[2], sent
 
 
@@ -248,7 +255,7 @@ async def open_many(server, count):
 
 
 def test_a_hundred_tabs(server):
-    status, updates = asyncio.run(open_many(server, 100))
+    status, updates = in_a_loop(open_many(server, 100))
     assert status == 200
     assert len(updates) == 100
     assert fetch(server, "/train")[0] == 200

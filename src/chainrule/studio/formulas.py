@@ -31,6 +31,8 @@ MORE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
                 (r"\frac{\partial L}{\partial x} = \operatorname{reshape}^{-1}(g)",)),
     "Reshape": ((r"y = \operatorname{reshape}(x)",),
                 (r"\frac{\partial L}{\partial x} = \operatorname{reshape}^{-1}(g)",)),
+    "Slice": ((r"y = x_{\text{start} : \text{stop} : \text{step}}",), (
+        r"\frac{\partial L}{\partial x_i} = g_i \text{ at the places taken, 0 at the others}",)),
     "Transpose": ((), (r"\frac{\partial L}{\partial x} = \operatorname{transpose}^{-1}(g)",)),
     "Sequential": ((), (
         r"\frac{\partial L}{\partial x} = g \frac{\partial f_n}{\partial f_{n-1}} \cdots "
@@ -126,11 +128,13 @@ def to_mathml(latex: str) -> str:
 def _lines(block: str) -> list[str]:
     """Part a block at its alignments and wide spaces; cases and stacked indices stay whole."""
     text = " ".join(block.split())
+    whole = r"\\substack\{[^}]*\}|\\begin\{cases\}.*?\\end\{cases\}"
     protected = re.sub(
-        r"\\substack\{[^}]*\}", lambda m: m[0].replace("\\\\", "\x00"), text
+        whole, lambda m: m[0].replace("\\\\", "\x00").replace("&", "\x01"), text
     ).replace("&", "")
     pieces = re.split(r"\\\\|,? ?\\qquad|,? ?\\quad", protected)
-    return [piece.replace("\x00", "\\\\").strip(" ,") for piece in pieces if piece.strip(" ,")]
+    back = [piece.replace("\x00", "\\\\").replace("\x01", "&").strip(" ,") for piece in pieces]
+    return [piece for piece in back if piece]
 
 
 def is_container(thing: Function) -> bool:
