@@ -299,6 +299,40 @@ def summary(model: Path, /, *, code: Path | None = None) -> int:
 
 
 @app.command
+def studio(
+    target: str | None = None,
+    /,
+    *,
+    data: str | None = None,
+    code: Path | None = None,
+    host: str = "127.0.0.1",
+    port: Whole = 8047,
+    browser: bool = True,
+) -> int:
+    """Open a page in the browser that shows a net learn, and the chain rule at work.
+
+    Parameters
+    ----------
+    target
+        A model.safetensors or the folder of a run that `chainrule train` made, or FILE.py:build as
+        for `chainrule train --model`. Without it a net is built on the page.
+    data
+        As for `chainrule train`. A run and a model know their own.
+    code
+        The Python file with layers of your own, if the model has some.
+    host
+        Where to listen. Anything but this computer itself needs the token in the printed address.
+    port
+        0 takes a free one.
+    browser
+        Open the page in the browser.
+    """
+    from chainrule.studio.command import studio_command
+
+    return studio_command(target, data=data, code=code, host=host, port=port, browser=browser)
+
+
+@app.command
 def export(
     model: Path,
     /,

@@ -15,11 +15,11 @@ from chainrule.figures import greater_is_better
 from chainrule.loading import load
 from chainrule.training import History
 
-__all__ = ["compare_command"]
+__all__ = ["Made", "compare_command", "read_run"]
 
 
 @dataclass
-class _Made:
+class Made:
     """What is known of a run: its settings, its history, the size of its net."""
 
     name: str
@@ -50,7 +50,7 @@ def compare_command(folders: Sequence[Path], *, as_json: bool, out: Path | None)
     """Print what differs between runs and what they came to; draw their curves."""
     if len(folders) < 2:
         raise UsageError("compare: name at least two runs: chainrule compare RUN RUN…")
-    runs = [_read(folder) for folder in folders]
+    runs = [read_run(folder) for folder in folders]
     differing = [
         name for name in runs[0].settings if len({str(run.settings.get(name)) for run in runs}) > 1
     ]
@@ -78,7 +78,16 @@ def compare_command(folders: Sequence[Path], *, as_json: bool, out: Path | None)
     return 0
 
 
-def _read(folder: Path) -> _Made:
+def read_run(folder: Path) -> Made:
+    """Read what a run's folder says of it.
+
+    Raises
+    ------
+    UsageError
+        If it is no run.
+    ValueError
+        If its history is damaged.
+    """
     if not (folder / "run.toml").is_file():
         raise UsageError(f"{folder} is no run: there is no run.toml in it.")
     settings, hashes = read_settings(folder)
@@ -96,7 +105,7 @@ def _read(folder: Path) -> _Made:
     if model.exists():
         with contextlib.suppress(ValueError):  # layers of the user's own are not known here
             parameters = load(model).parameters.size
-    return _Made(
+    return Made(
         str(folder), hashes.get("data", str(settings.data)), asdict(settings), history, parameters
     )
 

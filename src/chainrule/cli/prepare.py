@@ -178,7 +178,12 @@ class DataSet:
 
 @np.errstate(over="ignore", invalid="ignore")  # Preparation looks at the figures
 def load_data(
-    name: str, target: str | None = None, task: str | None = None, image_size: int | None = None
+    name: str,
+    target: str | None = None,
+    task: str | None = None,
+    image_size: int | None = None,
+    *,
+    max_bytes: int = 1 << 34,
 ) -> DataSet:
     """Load one of the sets that have a name, or a user's file or folder.
 
@@ -191,6 +196,8 @@ def load_data(
         What is done with a table; None looks at the target.
     image_size : int, optional
         The height and width to which the images of a folder are brought.
+    max_bytes : int
+        The largest content of an .npz file that is believed.
 
     Raises
     ------
@@ -222,7 +229,7 @@ def load_data(
                       for a in sets.load_idx_folder(path, split=split))  # fmt: skip
         return _images(path.resolve().name, parts)
     if path.suffix == ".npz":
-        return _table(path)
+        return _table(path, max_bytes)
     if table:
         return _columns(path, target, task)
     if path.exists():
@@ -338,8 +345,8 @@ def _background(x: Array, maximum: float) -> str | None:
     return "dark" if share < 0.1 else "light" if share > 0.9 else None
 
 
-def _table(path: Path) -> DataSet:
-    table = sets.load_npz(path)
+def _table(path: Path, max_bytes: int) -> DataSet:
+    table = sets.load_npz(path, max_bytes=max_bytes)
     x, y = table.x, _labels(path, table.y)
     names = _class_names(path.stem, y)
     if table.x_test is None or table.y_test is None:

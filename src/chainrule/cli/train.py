@@ -31,7 +31,7 @@ from chainrule.training import (
     train,
 )
 
-__all__ = ["built", "train_command"]
+__all__ = ["built", "made_from", "train_command"]
 
 
 class _Save(KeepBest):
@@ -86,7 +86,7 @@ def train_command(given: Settings, *, config: Path | None, resume: bool, out: Pa
     if not len(data.x) or not len(data.x_test):
         raise ValueError(f"{settings.data}: there is no sample in the data.")
     model = built(settings, data.preparation)
-    hashes = _hashes(data, str(settings.model))
+    hashes = made_from(data, str(settings.model))
     for name in _changed(expected, hashes):
         print(f"{name} not those of the run that is repeated: the result will differ.")
     if folder is not None and (changed := _changed(read_settings(folder)[1], hashes)):
@@ -218,7 +218,7 @@ def _threads(settings: Settings) -> list[Callback]:
     return [Threads("auto" if settings.threads == "auto" else int(settings.threads))]
 
 
-def _hashes(data: DataSet, model: str) -> dict[str, str]:
+def made_from(data: DataSet, model: str) -> dict[str, str]:
     """Return what tells whether the run is made from the same."""
     whole = hashlib.sha256()
     for array in (data.x, data.y, data.x_test, data.y_test):
