@@ -310,8 +310,20 @@ def activation_of(chain: Chain, module: Any) -> Layer:
         raise
 
 
+ENCODER_PARTS = {
+    "self_attn": ["MultiheadAttention"],
+    "linear1": ["Linear"],
+    "linear2": ["Linear"],
+    "norm1": ["LayerNorm", "RMSNorm"],
+    "norm2": ["LayerNorm", "RMSNorm"],
+}
+
+
 def encoder_layer(chain: Chain, module: Any, names: dict[str, str]) -> list[Layer]:
     """Return the layer as a TransformerBlock where it is one, else put together from parts."""
+    for name, kinds in ENCODER_PARTS.items():
+        if (kind := type(getattr(module, name)).__name__) not in kinds:
+            chain.no(f"its {name} is {kind}, and not {' or '.join(kinds)}")
     attend = attention(chain, module.self_attn, {})[0]
     norms = [layer_norm(chain, norm, {})[0] for norm in (module.norm1, module.norm2)]
     act = activation_of(chain, module)
@@ -348,6 +360,8 @@ def encoder(chain: Chain, module: Any, names: dict[str, str]) -> list[Layer]:
     names.clear()
     found: list[Layer] = []
     for i, child in enumerate(module.layers):
+        if (kind := type(child).__name__) != "TransformerEncoderLayer":
+            chain.no(f"it is made of {kind}, and not TransformerEncoderLayer")
         inner: dict[str, str] = {"": ""}
         parts = encoder_layer(chain, child, inner)
         found.append(parts[0] if len(parts) == 1 else layers.Sequential(parts))

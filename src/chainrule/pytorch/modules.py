@@ -37,7 +37,9 @@ def from_module(
     children in the order in which they were set, if an ``example`` proves it to be that.
 
     The model takes what the module takes, but images as (samples, height, width, channels) and what
-    convolutions over sequences take as (samples, steps, channels); its outputs are so as well.
+    convolutions over sequences take as (samples, steps, channels); its outputs are so as well. A
+    module that flattens images before anything else does not tell that they are images: then give
+    an ``example``, or the model flattens what it is given as the module does.
 
     Parameters
     ----------
@@ -126,11 +128,18 @@ def _build(
             raise TypeError(f"from_module: no layers for {'; '.join(chain.problems)}.")
         if not found:
             raise TypeError(f"from_module: {type(module).__name__} has no layers.")
+        if chain.minds_order and not transposed:
+            continue
         net = Sequential(found)
         places, ends_flat = places_of(net, chain.names, chain.input_shape)
         if not ends_flat:
             break
-        # No linear layer after the flattening of images: their order is changed by a Transpose.
+        # Flattened images meet no linear layer, whose weights could be laid in our order: the
+        # images are transposed before they are flattened.
+    else:
+        raise ValueError(
+            "from_module: whether it is images that are flattened is not known. Give an example."
+        )
     own = {id(part) for layer in chain.own for part in layer.walk()}
     places = [place for place in places if id(place.layer) not in own]
     state = {name: value for name, value in module.state_dict().items() if not chain.is_own(name)}
