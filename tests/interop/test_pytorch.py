@@ -182,6 +182,12 @@ def test_what_is_not_ours_is_refused(build, message):
         from_module(build())
 
 
+@pytest.mark.parametrize("function", [from_module, module_names])
+def test_only_modules_are_taken(function):
+    with pytest.raises(TypeError, match=r"needs a torch\.nn\.Module, got dict.*load_state_dict"):
+        function({})
+
+
 def test_all_that_is_not_ours_is_named_at_once():
     module = nn.Sequential(nn.Hardtanh(), nn.Sequential(nn.ReLU6()), nn.LSTM(3, 2))
     with pytest.raises(TypeError, match=r"0 = Hardtanh.*1\.0 = ReLU6.*2 = LSTM.*batch_first"):

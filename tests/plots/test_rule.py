@@ -107,6 +107,17 @@ def test_what_is_not_installed_is_named(missing):
     assert "During handling" not in done.stderr
 
 
+def test_every_picture_names_what_is_not_installed(rng, monkeypatch):
+    rows = calls(rng)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    for name, (arguments, options) in rows.items():
+        with pytest.raises(ModuleNotFoundError, match="Pictures need matplotlib: pip install"):
+            getattr(plots, name)(*arguments, **options)
+    with pytest.raises(ModuleNotFoundError, match="Pictures need matplotlib: pip install"):
+        plots.weights(np.ones((3, 2)))
+
+
 def test_methods_draw_what_the_functions_draw(data):
     history = train(net_of_three(), 0.1, 2, data, verbose=False)
     assert history.plot().get_title() == plots.curves(history).get_title()

@@ -47,8 +47,6 @@ def confusion(
     >>> plots.confusion([[3, 1], [0, 4]]).get_title()
     'Confusion matrix: 7 of 8 right (87.50 %)'
     """
-    from matplotlib.colors import PowerNorm
-
     matrix = np.asarray(matrix)
     count = len(matrix)
     names = _names("confusion", names, count)
@@ -56,6 +54,8 @@ def confusion(
         raise ValueError(f"confusion: needs a square matrix, got shape {matrix.shape}.")
     side = min(0.48 * count, 10)
     ax = own_axes(ax, max(4.8, 1.1 + side), max(3.4, 1.0 + side))
+    from matplotlib.colors import PowerNorm
+
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     norm = PowerNorm(0.4, vmin=0, vmax=1)
     ax.imshow(shares, cmap="cividis", norm=norm)

@@ -124,12 +124,12 @@ def _images(
     predicted: bool,
     ax: "Axes | None",
 ) -> "Axes":
-    from matplotlib.colors import to_rgb
-
     columns = min(6, len(images))
     rows = -(-len(images) // columns)
     caption = 0.14
     ax = own_axes(ax, max(4.6, 1.5 * columns), 0.4 + 1.5 * (1 + caption) * rows)
+    from matplotlib.colors import to_rgb
+
     which = "predicted" if predicted else "true"
     ax.set_title(
         f"Where the loss changes most; above each its {which} class", fontsize=11, pad=8

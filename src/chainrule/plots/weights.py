@@ -93,10 +93,10 @@ def weights(
 
 
 def _heat_map(matrix: Array, name: str, ax: "Axes | None") -> "Axes":
+    ax = own_axes(ax, 7, 4.5)
     from matplotlib.ticker import MaxNLocator
 
     limit = float(np.abs(matrix).max()) or 1.0
-    ax = own_axes(ax, 7, 4.5)
     drawn = ax.imshow(matrix, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
     ax.set(title=name, xlabel="unit", ylabel="input")
     for axis in (ax.xaxis, ax.yaxis):

@@ -75,13 +75,7 @@ def from_module(
     --------
     See ``docs/pytorch-and-keras.md``.
     """
-    with needs("chainrule.pytorch.from_module", "torch", "torch"):
-        import torch
-    if not isinstance(module, torch.nn.Module):
-        raise TypeError(
-            f"from_module: needs a torch.nn.Module, got {type(module).__name__}. "
-            "For a state dict build the net, and use load_state_dict."
-        )
+    torch = _torch("from_module", module)
     if not untie:
         _refuse_shared(module)
     example = None if example is None else _tensor(torch, example, module)
@@ -109,11 +103,24 @@ def module_names(
 
     Raises
     ------
-    TypeError
+    TypeError, ValueError, ModuleNotFoundError
         As :func:`from_module`.
     """
+    _torch("module_names", module)
     chain, _ = _build(module, example, converters)
     return chain.names
+
+
+def _torch(owner: str, module: Any) -> Any:
+    """Return PyTorch, after a look at what should be its module."""
+    with needs(f"chainrule.pytorch.{owner}", "torch", "torch"):
+        import torch
+    if not isinstance(module, torch.nn.Module):
+        raise TypeError(
+            f"{owner}: needs a torch.nn.Module, got {type(module).__name__}. "
+            "For a state dict build the net, and use load_state_dict."
+        )
+    return torch
 
 
 def _build(
