@@ -111,6 +111,9 @@ def test_only_dicts_are_taken():
         load_state_dict(net, nn.Linear(2, 1))
     with pytest.raises(TypeError, match=r"got str\. Read the file first"):
         load_state_dict(net, "weights.pt")
+    for function in (to_state_dict, lambda model: load_state_dict(model, {})):
+        with pytest.raises(TypeError, match=r"state_dict: needs a chainrule\.Model, got Linear"):
+            function(nn.Linear(2, 1))
     with pytest.raises(ValueError, match="no layer '7'"):
         load_state_dict(net, {}, names={"fc": "7"})
 
