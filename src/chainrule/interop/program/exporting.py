@@ -14,7 +14,7 @@ from chainrule.interop.program.writer import Writer
 from chainrule.layer import Array
 from chainrule.losses import BinaryCrossEntropy, CrossEntropy, SoftmaxCrossEntropy
 from chainrule.model import Model
-from chainrule.outline import trace
+from chainrule.outline import checked_shape, trace
 from chainrule.storage import write_atomically
 
 __all__ = ["export"]
@@ -152,7 +152,7 @@ def _check(model: Model) -> None:
 
 
 def _checked_shape(model: Model, input_shape: int | Sequence[int]) -> tuple[int, ...]:
-    shape = tuple(int(n) for n in np.atleast_1d(np.asarray(input_shape, dtype=int)))
+    shape = checked_shape("export", input_shape)
     model.predict(np.zeros((1, *shape)))
     return shape
 
