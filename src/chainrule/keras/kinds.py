@@ -121,7 +121,7 @@ def _pads(lengths: list[int] | None, kernel: Any, stride: Any, axes: int) -> lis
         no('padding="same" of an input of unknown size; ours needs numbers')
     pads = []
     for n, k, s in zip(
-        lengths or [], np.broadcast_to(kernel, axes), np.broadcast_to(stride, axes), strict=True
+        lengths, np.broadcast_to(kernel, axes), np.broadcast_to(stride, axes), strict=True
     ):
         missing = max(0, (math.ceil(n / int(s)) - 1) * int(s) + int(k) - n)
         if missing % 2:

@@ -1,7 +1,7 @@
 """Modules one after the other: our layer for each, and how the values lie between them."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from chainrule import layers
 from chainrule.layer import Layer
@@ -172,7 +172,7 @@ class Chain:
 
     # -- what rules ask and tell ----------------------------------------------------------------
 
-    def no(self, why: str) -> None:
+    def no(self, why: str) -> NoReturn:
         """Say that there is no layer for the module at hand."""
         raise _No(why)
 

@@ -75,7 +75,6 @@ def activation_of(chain: Chain, module: Any) -> Layer:
         return named[function]()
     except (KeyError, TypeError):
         chain.no(f"its activation {function!r} is none of ours")
-        raise
 
 
 ENCODER_PARTS = {
