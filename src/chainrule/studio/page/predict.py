@@ -303,7 +303,7 @@ class _Predict:
             await self.adopt()
         label, session, found = int(self.label), self.tab.session, []
         row = data.held.preparation.rows(raw[None])[0]
-        if not await self.tab.act(lambda: found.append(session.teach(row, label))):
+        if not await self.tab.act(lambda: found.append(session.teach(row, label, 0.01))):
             return
         cost = session.training.blueprint.cost
         before, after = (probabilities(cost, out[None])[0] for out in found[0])
