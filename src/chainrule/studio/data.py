@@ -136,7 +136,14 @@ def fetch() -> None:
     ModuleNotFoundError
         If pooch is not installed.
     """
-    download(MNIST)
+    try:
+        download(MNIST)
+    except OSError as error:
+        raise OSError(
+            "MNIST could not be downloaded: none of its servers sent it. Check the network and try "
+            "again, or set CHAINRULE_DATA to a folder that has its files. The digits need no "
+            "network."
+        ) from error
 
 
 def load(name: str) -> Data:

@@ -146,7 +146,7 @@ class Session:
             before = self._training
             with self._showing:
                 self._build, self._training = build, training
-            self._lessons: list[Lesson] = []
+            self.lessons: list[Lesson] = []
             self._folder: Path | None = None
             self._saved_step, self.saved_words = 0, ""
             if before is not None:
@@ -262,7 +262,7 @@ class Session:
 
         def order(run: Run) -> Lesson:
             lesson = by_hand.taught(training.model, training.data, row, label, rate)
-            self._lessons = [*self._lessons[1 - MOST_LESSONS :], lesson]
+            self.lessons = [*self.lessons[1 - MOST_LESSONS :], lesson]
             return lesson
 
         lesson: Lesson = self.do(order)
@@ -278,9 +278,9 @@ class Session:
         """
 
         def order(run: Run) -> None:
-            if not self._lessons:
+            if not self.lessons:
                 raise ValueError("there is nothing to take back.")
-            by_hand.take_back(self.training.model, self._lessons.pop())
+            by_hand.take_back(self.training.model, self.lessons.pop())
 
         self.do(order)
 

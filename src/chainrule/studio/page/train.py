@@ -103,7 +103,10 @@ class _Train:
         self._mark_pending(self.tab.session.frame)
 
     def _mark_pending(self, frame: Frame) -> None:
-        differs, words = self.draft.differs(frame), self.draft.plan.words
+        differs, plan = self.draft.differs(frame), self.draft.plan
+        words = plan.words
+        if plan.part is not None:  # the words stand at the layer
+            words = f"This cannot be built: layer {plan.part + 1} does not fit."
         self.pending.set_visibility(differs)
         self.pending_words.show(words or OTHER)
         self.build_button.set_visibility(not words)

@@ -10,16 +10,17 @@ from nicegui import ui
 
 from chainrule.layer import Array
 from chainrule.studio import data as sets
+from chainrule.studio.anatomy import Pictures
 from chainrule.studio.data import Data
 from chainrule.studio.page import widgets as w
 from chainrule.studio.page.draft import Draft
-from chainrule.studio.page.heat import HeatMap
 from chainrule.studio.page.plane import PlanePicture
+from chainrule.studio.page.sheet import Sheet
 from chainrule.studio.plan import Plan
 
 __all__ = ["DataColumn"]
 
-THUMBS = (3, 6)  # rows and columns of samples
+THUMBS = 20  # samples in a picture
 MOST_COLUMNS = 12  # of a table that are named
 
 
@@ -128,25 +129,18 @@ def _picture(data: Data) -> Any:
         columns = f": {', '.join(names[:MOST_COLUMNS])}{more}" if names else ""
         w.text(f"A sample is a row of numbers{columns}.", classes="aside")
         return None
-    sheet = _sheet(data)
-    words = "" if len(data.sample_shape) == 2 else "the mean of the channels"
-    return HeatMap(
-        sheet, f"samples of {data.name}", caption=words, scale="ink",
-        cell=224 / max(sheet.shape), save=True,
-    )  # fmt: skip
-
-
-def _sheet(data: Data) -> Array:
-    """Return samples side by side in one array."""
-    rows, columns = THUMBS
-    order = np.argsort(data.labels[: 40 * rows * columns].ravel(), kind="stable")
-    chosen = order[np.linspace(0, len(order) - 1, rows * columns).astype(int)]
-    images = data.held.x[chosen].astype(np.float32)
-    if images.ndim == 4:
-        images = images.mean(axis=3)
-    images = np.pad(images, ((0, 0), (1, 1), (1, 1)))
-    height, width = images.shape[1:]
-    whole: Array = (
-        images.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, -1)
+    images, shape = _samples(data), data.sample_shape
+    words = "" if len(shape) == 2 else "the mean of the channels"
+    sheet = Sheet(
+        f"samples of {data.name}", caption=words, unit="sample", scale="ink", side=224, save=True
     )
-    return whole
+    sheet.show(Pictures(images, "map"), shape)
+    return sheet
+
+
+def _samples(data: Data) -> Array:
+    """Return some images, of all classes."""
+    order = np.argsort(data.labels[: 40 * THUMBS].ravel(), kind="stable")
+    chosen = order[np.linspace(0, len(order) - 1, THUMBS).astype(int)]
+    images: Array = data.held.x[chosen].astype(np.float32)
+    return images if images.ndim == 3 else images.mean(axis=3)

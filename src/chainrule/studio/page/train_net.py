@@ -68,7 +68,8 @@ class NetColumn:
             code.show(row.code)
             shape.show(_after(row))
             broken = plan.part is not None and row.part == plan.part
-            fault.show(plan.words.partition(": ")[2].capitalize() if broken else "")
+            words = plan.words.partition(": ")[2] if broken else ""
+            fault.show(words[:1].upper() + words[1:])
 
     def _show_row(self, row: Row, part: Part | None, count: int) -> None:
         with w.block("layer-words"):
