@@ -1,6 +1,7 @@
 """Who may ask, from where, and how much: the guard alone, and the real server."""
 
 import asyncio
+import contextlib
 import http.client
 import re
 import socket
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from chainrule.studio import server as server_module
 from chainrule.studio.guard import MOST_BODY, Guard
 
 PAGES = ("/", "/train")
@@ -124,13 +126,13 @@ def test_the_token():
     assert ask(**options)[0] == 403
     assert ask(**options, query="token=wrong")[0] == 403
     assert ask(**options, query="token=")[0] == 403
-    assert ask(**options, cookie="chainrule-studio=wrong")[0] == 403
-    assert ask(**options, cookie='chainrule-studio="; bad')[0] == 403
+    assert ask(**options, cookie="chainrule-studio-8047=wrong")[0] == 403
+    assert ask(**options, cookie='chainrule-studio-8047="; bad')[0] == 403
     status, headers = ask(**options, query="lr=0.1&token=secret")
     assert status == 303
     assert headers[b"location"] == b"/train?lr=0.1"
-    assert b"HttpOnly; SameSite=Strict" in headers[b"set-cookie"]
-    cookie = "chainrule-studio=secret"
+    assert b"HttpOnly; SameSite=Lax" in headers[b"set-cookie"]
+    cookie = "chainrule-studio-8047=secret"
     assert ask(**options, cookie=cookie)[0] == 200
     origin = "http://localhost:8047"
     assert ask(**options, kind="websocket", origin=origin)[0] == "close"
@@ -150,11 +152,53 @@ def test_sizes():
     assert ask(method="POST", body=[b"x"] * 3)[0] == 200
 
 
+def test_more_tabs_than_it_serves_are_refused_in_words():
+    sent = []
+
+    async def receive():
+        return {"type": "http.request", "body": b""}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "path": "/train", "query_string": b"", "method": "GET",
+             "headers": [(b"host", b"localhost")]}  # fmt: skip
+    full = Guard(inner, "127.0.0.1", None, PAGES, lambda: True)
+    in_a_loop(full(scope, receive, send))
+    assert sent[0]["status"] == 503
+    assert b"Close some" in sent[1]["body"]
+    in_a_loop(full({**scope, "path": "/studio/studio.css"}, receive, send))  # those that are open
+    assert sent[2]["status"] == 200
+
+
+def test_who_has_gone_is_told_nothing():
+    sent = []
+
+    async def receive():
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "path": "/train", "query_string": b"", "method": "GET",
+             "headers": [(b"host", b"localhost")]}  # fmt: skip
+    in_a_loop(Guard(inner, "127.0.0.1", None, PAGES)(scope, receive, send))
+    assert sent == []
+
+
 def test_pages():
     for path in ("/nothing", "/../etc/passwd", "/docs", "/openapi.json"):
         assert ask(path=path)[0] == 404
-    headers = ask()[1]
-    assert b"frame-ancestors 'none'" in headers[b"content-security-policy"]
+    for headers in (ask()[1], ask(path="/nothing")[1]):
+        assert b"frame-ancestors 'none'" in headers[b"content-security-policy"]
+        assert headers[b"x-frame-options"] == b"DENY"
+    policy = ask()[1][b"content-security-policy"].decode()
+    assert "connect-src 'self' ws://localhost:8047 wss://localhost:8047;" in policy
+    assert "*" not in policy
+    for part in policy.split("; "):  # nowhere but here
+        assert not {"http:", "https:", "ws:", "wss:"} & set(part.split())
+    odd = dict(_with_host("localhost:1; script-src *")[1][0]["headers"])
+    assert b"*" not in odd[b"content-security-policy"]
 
 
 # -- the real server ----------------------------------------------------------------------------
@@ -259,3 +303,96 @@ def test_a_hundred_tabs(server):
     assert status == 200
     assert len(updates) == 100
     assert fetch(server, "/train")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/studio/../../../../../../etc/passwd",
+        "/studio/%2e%2e/shell.py",
+        "/studio/..%2fshell.py",
+        "//evil.example/",
+        "/upload/../train.py",
+        "/_nicegui/../../etc/passwd",
+    ],
+)
+def test_a_path_leads_to_no_file_of_this_computer(server, path):
+    status, words = fetch(server, path)
+    assert status == 404
+    assert b"root:" not in words
+    assert b"import" not in words[:200]
+
+
+def test_an_address_as_long_as_a_book(server):
+    assert fetch(server, f"/predict?drawing={'z' * 30_000}")[0] == 200
+    assert fetch(server, f"/train?net={'linear-9,' * 3000}")[0] == 200
+
+
+async def send_too_much(server):
+    """Open a tab, and send a message of 3 MB; return what the socket is closed with."""
+    aiohttp = pytest.importorskip("aiohttp")
+    origin = server.address.rstrip("/")
+    address = f"{origin}/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(address, headers={"Origin": origin}) as connection,
+    ):
+        await connection.receive()  # its greeting
+        await connection.send_str("4" + "x" * (3 << 20))
+        while (await connection.receive()).type == aiohttp.WSMsgType.TEXT:
+            pass
+        return connection.close_code
+
+
+def test_a_giant_message_closes_its_socket_alone(server):
+    assert in_a_loop(send_too_much(server)) == 1009  # too big
+    assert fetch(server, "/train")[0] == 200
+
+
+async def ask_nothing(monkeypatch):
+    """Return what a connection that never finishes its request is sent, and one that does."""
+    import uvicorn
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    monkeypatch.setattr(server_module, "PATIENCE", 0.2)
+    config = uvicorn.Config(
+        app, port=0, http=server_module._impatient(), lifespan="off", log_level="error"
+    )
+    serving = uvicorn.Server(config)
+    task = asyncio.create_task(serving.serve())
+    while not serving.started:
+        await asyncio.sleep(0)
+    port = serving.servers[0].sockets[0].getsockname()[1]
+    slow, slow_out = await asyncio.open_connection("127.0.0.1", port)
+    quick, quick_out = await asyncio.open_connection("127.0.0.1", port)
+    slow_out.write(b"GET / HTTP/1.1\r\nX-Slow: ")
+    for _ in range(2):
+        quick_out.write(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+        answer = await quick.readuntil(b"\r\n\r\n")
+        with contextlib.suppress(ConnectionResetError):
+            assert await slow.read() == b""  # the first time: until it is let go
+    for out in (slow_out, quick_out):
+        out.close()
+    serving.should_exit = True
+    await task
+    return answer
+
+
+def test_a_connection_that_asks_for_nothing_is_let_go(monkeypatch):
+    assert b"204" in in_a_loop(ask_nothing(monkeypatch))
+
+
+def test_two_studios_on_one_computer_keep_their_tokens():
+    options = {"host": "0.0.0.0", "token": "secret"}
+    both = "chainrule-studio-8046=other; chainrule-studio-8047=secret"
+    assert ask(**options, cookie=both)[0] == 200
+    assert ask(**options, cookie="chainrule-studio-8046=secret")[0] == 403
+
+
+def test_the_token_is_asked_for_before_anything_is_read():
+    options = {"host": "0.0.0.0", "token": "secret", "method": "POST", "path": "/upload"}
+    assert ask(**options, body=[b"PK"])[0] == 403
+    assert ask(**options, query="token=secret", origin="http://evil.example")[0] == 403

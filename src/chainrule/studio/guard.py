@@ -9,6 +9,7 @@ bring the token that was printed with its address.
 from __future__ import annotations
 
 import ipaddress
+import re
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
@@ -24,19 +25,18 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-COOKIE = "chainrule-studio"
+COOKIE = "chainrule-studio"  # and the port: a browser sends cookies to all ports of a computer
 UPLOAD = "/upload"
 MOST_BODY = 1 << 20  # of any request but an upload
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
+# Whatever is on the page: nothing is fetched from anywhere else, and no other page frames it.
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
+    "connect-src 'self'{sockets}; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
 HEADERS = (
-    # Whatever is on the page: nothing is fetched from anywhere else, and no other page frames it.
-    (
-        b"content-security-policy",
-        b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
-        b"style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
-        b"connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
-    ),
     (b"x-frame-options", b"DENY"),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -57,10 +57,20 @@ class Guard:
         What each browser must bring once, as ``?token=…``; it is then remembered in a cookie.
     paths : sequence of str
         The pages that there are. What is below ``/_nicegui/`` and ``/studio/`` is served too.
+    is_full : function () -> bool, optional
+        Says whether no more tabs can be served.
     """
 
-    def __init__(self, app: App, host: str, token: str | None, paths: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        app: App,
+        host: str,
+        token: str | None,
+        paths: tuple[str, ...],
+        is_full: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.app, self.host, self.token, self.paths = app, host, token, paths
+        self.is_full = is_full
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer why not."""
@@ -81,9 +91,12 @@ class Guard:
             await _answer(send, *refusal)
             return
         if self.token is not None and not self._knows_cookie(headers):
-            await self._welcome(scope, send)
+            await self._welcome(scope, headers, send)
             return
-        await self._limited(scope, receive, send)
+        if scope["path"] in self.paths and self.is_full():
+            await _answer(send, 503, "As many tabs are open as the studio serves. Close some.")
+            return
+        await self._limited(scope, headers, receive, send)
 
     # -- who may ask ----------------------------------------------------------------------------
 
@@ -128,7 +141,7 @@ class Guard:
 
     def _knows_cookie(self, headers: dict[str, str]) -> bool:
         try:
-            found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+            found = SimpleCookie(headers.get("cookie", "")).get(_cookie_name(headers))
         except CookieError:
             return False
         return found is not None and self._is_token(found.value)
@@ -136,7 +149,7 @@ class Guard:
     def _is_token(self, word: str) -> bool:
         return secrets.compare_digest(word.encode(), (self.token or "").encode())
 
-    async def _welcome(self, scope: Scope, send: Send) -> None:
+    async def _welcome(self, scope: Scope, headers: dict[str, str], send: Send) -> None:
         """Exchange a token in the address for a cookie, so that it stays in no history."""
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         given = next((value for name, value in query if name == "token"), "")
@@ -147,21 +160,25 @@ class Guard:
             return
         rest = urlencode([(name, value) for name, value in query if name != "token"])
         address = scope["path"] + (f"?{rest}" if rest else "")
-        cookie = f"{COOKIE}={self.token}; HttpOnly; SameSite=Strict; Path=/"
+        # Lax, so that a link in a chat works too; what changes something has an Origin to show.
+        cookie = f"{_cookie_name(headers)}={self.token}; HttpOnly; SameSite=Lax; Path=/"
         await _answer(
             send, 303, "", ((b"location", address.encode()), (b"set-cookie", cookie.encode()))
         )
 
     # -- how much -------------------------------------------------------------------------------
 
-    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _limited(
+        self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send
+    ) -> None:
         """Pass a request on; what is sent without a length is counted as it comes."""
         most = MOST_BYTES if scope["path"] == UPLOAD else MOST_BODY
-        count, begun, over = 0, False, False
+        count, begun, over, gone = 0, False, False, False
 
         async def counted() -> MutableMapping[str, Any]:
-            nonlocal count, over
+            nonlocal count, over, gone
             message = await receive()
+            gone = gone or message["type"] == "http.disconnect"
             count += len(message.get("body", b""))
             if count > most:
                 over = True
@@ -177,15 +194,16 @@ class Guard:
                 return
             if message["type"] == "http.response.start":
                 begun = True
-                message = {**message, "headers": [*message.get("headers", ()), *HEADERS]}
+                policy = (b"content-security-policy", _policy(headers["host"]).encode())
+                message = {**message, "headers": [*message.get("headers", ()), policy, *HEADERS]}
             await send(message)
 
         try:
             await self.app(scope, counted, guarded)
         except Exception:
-            if not over:
+            if not over and not gone:  # nobody is there any more who could be told
                 raise
-            if not begun:
+            if over and not begun:
                 await _answer(send, 413, f"At most {most >> 20} MB can be sent.")
 
 
@@ -211,6 +229,17 @@ def _is_address(name: str) -> bool:
     return True
 
 
+def _policy(host: str) -> str:
+    """Return what the page may do; older browsers do not take a socket to be of the page's own."""
+    plain = re.fullmatch(r"[\w.:\[\]-]+", host)
+    return POLICY.format(sockets=f" ws://{host} wss://{host}" if plain else "")
+
+
+def _cookie_name(headers: dict[str, str]) -> str:
+    port = headers.get("host", "").rpartition(":")[2]
+    return f"{COOKIE}-{port}" if port.isdecimal() else COOKIE
+
+
 def _host_name(host: str) -> str:
     """Return a Host header's name, without the port and the brackets of IPv6."""
     if host.startswith("["):
@@ -226,7 +255,7 @@ async def _answer(
         "status": status,
         "headers": [
             (b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store"),
-            *HEADERS, *headers,
+            (b"content-security-policy", POLICY.format(sockets="").encode()), *HEADERS, *headers,
         ],
     })  # fmt: skip
     await send({"type": "http.response.body", "body": words.encode()})

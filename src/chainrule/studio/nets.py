@@ -13,28 +13,7 @@ import numpy as np
 
 from chainrule.data import one_hot
 from chainrule.layer import Array, Layer
-from chainrule.layers import (
-    ELU,
-    GELU,
-    AvgPool2d,
-    BatchNorm,
-    Conv2d,
-    Dropout,
-    Flatten,
-    GlobalAvgPool,
-    LayerNorm,
-    LeakyReLU,
-    Linear,
-    MaxPool2d,
-    ReLU,
-    Reshape,
-    Residual,
-    Sigmoid,
-    SiLU,
-    Softmax,
-    Softplus,
-    Tanh,
-)
+from chainrule.layers import Flatten, Linear, Reshape, Residual, Softmax
 from chainrule.losses import (
     BinaryCrossEntropy,
     CrossEntropy,
@@ -45,10 +24,11 @@ from chainrule.losses import (
     SoftmaxCrossEntropy,
 )
 from chainrule.model import Model
+from chainrule.studio.kinds import KINDS, Kind, Number
 
 __all__ = [
-    "KINDS", "LOSSES", "Kind", "Number", "Part", "Row", "build", "outline", "parts",
-    "takes_labels", "targets", "text",
+    "KINDS", "LOSSES", "OF_NUMBERS", "Kind", "LayerError", "Number", "Part", "Row", "build",
+    "outline", "parts", "takes_labels", "targets", "text",
 ]  # fmt: skip
 
 MOST_LAYERS = 24
@@ -58,97 +38,13 @@ MOST_VALUES = 1 << 22  # of one sample between two layers
 Shape = tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Number:
-    """A number that a kind of layer is built with."""
+class LayerError(ValueError):
+    """A layer that does not fit where it stands; ``part`` is its place in the net, from 0."""
 
-    label: str
-    first: float
-    least: float
-    most: float
-    whole: bool = True
+    def __init__(self, part: int, words: str) -> None:
+        super().__init__(words)
+        self.part = part
 
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of layer that can be added.
-
-    Attributes
-    ----------
-    label : str
-        As the class is called.
-    what : str
-        What it is good for, in a few words.
-    make : function (shape, numbers) -> Layer
-        Builds it for samples of a shape.
-    numbers : tuple of Number
-    images : bool
-        Whether it works on images alone.
-    """
-
-    label: str
-    what: str
-    make: Callable[[Shape, tuple[float, ...]], Layer]
-    numbers: tuple[Number, ...] = ()
-    images: bool = False
-
-
-UNITS = Number("units", 32, 1, 2048)
-CHANNELS = Number("channels", 8, 1, 128)
-SIZE = Number("size", 3, 1, 11)
-HALVES = Number("size", 2, 2, 8)
-SHARE = Number("share", 0.2, 0.0, 0.9, whole=False)
-
-
-def _residual(shape: Shape, numbers: tuple[float, ...]) -> Layer:
-    n = shape[-1]
-    return Residual([Linear(n, n), ReLU(), Linear(n, n)])
-
-
-KINDS: dict[str, Kind] = {
-    "linear": Kind(
-        "Linear",
-        "weighted sums of all inputs",
-        lambda s, v: Linear(math.prod(s), int(v[0])),
-        (UNITS,),
-    ),
-    "relu": Kind("ReLU", "cuts off what is below 0", lambda s, v: ReLU()),
-    "tanh": Kind("Tanh", "squeezes into -1 to 1", lambda s, v: Tanh()),
-    "sigmoid": Kind("Sigmoid", "squeezes into 0 to 1", lambda s, v: Sigmoid()),
-    "leakyrelu": Kind("LeakyReLU", "lets a little through below 0", lambda s, v: LeakyReLU()),
-    "elu": Kind("ELU", "goes smoothly to -1", lambda s, v: ELU()),
-    "gelu": Kind("GELU", "a smooth ReLU, as in transformers", lambda s, v: GELU()),
-    "silu": Kind("SiLU", "a smooth ReLU", lambda s, v: SiLU()),
-    "softplus": Kind("Softplus", "a ReLU with a rounded corner", lambda s, v: Softplus()),
-    "conv2d": Kind(
-        "Conv2d",
-        "small filters moved over an image",
-        lambda s, v: Conv2d(s[2], int(v[0]), int(v[1]), padding="same"),
-        (CHANNELS, SIZE),
-        images=True,
-    ),
-    "maxpool2d": Kind(
-        "MaxPool2d",
-        "the maximum of each square",
-        lambda s, v: MaxPool2d(int(v[0])),
-        (HALVES,),
-        images=True,
-    ),
-    "avgpool2d": Kind(
-        "AvgPool2d",
-        "the mean of each square",
-        lambda s, v: AvgPool2d(int(v[0])),
-        (HALVES,),
-        images=True,
-    ),
-    "globalavgpool": Kind(
-        "GlobalAvgPool", "the mean of each channel", lambda s, v: GlobalAvgPool(), images=True
-    ),
-    "batchnorm": Kind("BatchNorm", "mean 0 and deviation 1", lambda s, v: BatchNorm(s[-1])),
-    "layernorm": Kind("LayerNorm", "the same within a sample", lambda s, v: LayerNorm(s[-1])),
-    "dropout": Kind("Dropout", "drops a share at random", lambda s, v: Dropout(v[0]), (SHARE,)),
-    "residual": Kind("Residual", "two linear layers beside a path", _residual),
-}
 
 LOSSES: dict[str, tuple[str, Callable[[], Loss]]] = {
     "softmax-cross-entropy": ("softmax + cross-entropy", SoftmaxCrossEntropy),
@@ -158,6 +54,7 @@ LOSSES: dict[str, tuple[str, Callable[[], Loss]]] = {
     "mean-absolute-error": ("mean absolute error", MeanAbsoluteError),
     "huber": ("Huber", Huber),
 }
+OF_NUMBERS = ("mean-squared-error", "mean-absolute-error", "huber")
 
 
 @dataclass(frozen=True)
@@ -224,8 +121,8 @@ def build(
     Raises
     ------
     ValueError
-        If the text, the loss or the seed makes no sense, a layer does not fit, or the net is too
-        large.
+        If the text, the loss or the seed makes no sense; a LayerError if a layer does not fit, or
+        makes the net too large.
 
     Examples
     --------
@@ -242,22 +139,12 @@ def build(
         raise ValueError(f"the seed must be from 0 to {(1 << 31) - 1}, got {seed}.")
     shape: Shape = (math.prod(sample_shape),)
     layers: list[Layer] = []
-    for place, part in enumerate(parts(net), 1):
+    for place, part in enumerate(parts(net)):
         kind = KINDS[part.kind]
-        if kind.images and len(shape) != 3:
-            if layers or not image or len(sample_shape) not in (2, 3):
-                raise ValueError(
-                    f"layer {place}, {kind.label}: it works on images, and gets samples of shape "
-                    f"{shape}. Put it before the first Linear layer, on data that are images."
-                )
-            shape = (*sample_shape, 1)[:3]
-            layers.append(Reshape(list(shape)))
-        if part.kind in ("linear", "residual") and len(shape) > 1:
-            layers.append(Flatten())
-            shape = (math.prod(shape),)
-        layers.append(_made(place, kind, shape, part.numbers))
-        shape = _shape_after(place, kind, layers[-1], shape)
-        _check_size(layers, shape)
+        try:
+            shape = _add(layers, kind, part, shape, sample_shape if image else ())
+        except ValueError as error:
+            raise LayerError(place, f"layer {place + 1}, {kind.label}: {error}") from error
     if len(shape) > 1:
         layers.append(Flatten())
     layers.append(Linear(math.prod(shape), classes))
@@ -361,14 +248,27 @@ def _part(word: str) -> Part:
     return Part(kind, tuple(values))
 
 
-def _made(place: int, kind: Kind, shape: Shape, numbers: tuple[float, ...]) -> Layer:
-    try:
-        return kind.make(shape, numbers)
-    except ValueError as error:
-        raise ValueError(f"layer {place}: {error}") from error
+def _add(layers: list[Layer], kind: Kind, part: Part, shape: Shape, sample_shape: Shape) -> Shape:
+    """Put one more layer after others, and what must stand before it; return the shape after it."""
+    if kind.images and len(shape) != 3:
+        mixed = any(isinstance(layer, (Linear, Residual)) for layer in layers)
+        if mixed or shape != (math.prod(sample_shape),) or len(sample_shape) not in (2, 3):
+            raise ValueError(
+                f"it works on images, and gets samples of shape {shape}. Put it before the first "
+                "Linear layer, on data that are images."
+            )
+        shape = (*sample_shape, 1)[:3]
+        layers.append(Reshape(list(shape)))
+    if part.kind in ("linear", "residual") and len(shape) > 1:
+        layers.append(Flatten())
+        shape = (math.prod(shape),)
+    layers.append(kind.make(shape, part.numbers))
+    shape = _shape_after(kind, layers[-1], shape)
+    _check_size(layers, shape)
+    return shape
 
 
-def _shape_after(place: int, kind: Kind, layer: Layer, shape: Shape) -> Shape:
+def _shape_after(kind: Kind, layer: Layer, shape: Shape) -> Shape:
     """Return the shape of a sample after a layer, without computing with it."""
     if kind.label == "Linear":
         return (layer.n_out,)  # type: ignore[attr-defined]  # a Linear has it
@@ -381,8 +281,8 @@ def _shape_after(place: int, kind: Kind, layer: Layer, shape: Shape) -> Shape:
         after = (shape[0] // size, shape[1] // size, shape[2])
         if min(after) < 1:
             raise ValueError(
-                f"layer {place}, {kind.label}: squares of {size} by {size} do not fit into "
-                f"{shape[0]} by {shape[1]}. Leave it out, or make it smaller."
+                f"squares of {size} by {size} do not fit into {shape[0]} by {shape[1]}. Leave it "
+                "out, or make it smaller."
             )
         return after
     return shape
