@@ -107,7 +107,7 @@ class _Classes:
         )
         self.plane: PlanePicture | None = None
         with w.block("results-top"):
-            with w.block("column", "section").props("aria-labelledby=confusion-heading"):
+            with w.block("results-part", "section").props("aria-labelledby=confusion-heading"):
                 w.heading("What is taken for what").props("id=confusion-heading")
                 self.matrix = Confusion(data.classes, self.pick)
                 if data.outputs > MOST_CLASSES:
@@ -116,11 +116,11 @@ class _Classes:
                         classes="facts",
                     )
             if data.in_the_plane:
-                section = w.block("column results-plane", "section")
+                section = w.block("results-plane", "section")
                 with section.props("aria-labelledby=plane-heading"):
                     w.heading("The plane").props("id=plane-heading")
                     self.plane = PlanePicture(data)
-            with w.block("column results-cell", "section").props("aria-labelledby=cell-heading"):
+            with w.block("results-cell", "section").props("aria-labelledby=cell-heading"):
                 self.cell_words = w.heading("Samples of a cell").props("id=cell-heading")
                 self.hint = w.text("", classes="facts")
                 self.pairs = w.block("results-pairs")
@@ -207,16 +207,18 @@ class _Numbers:
             dict.fromkeys(("RMSE", "mean error", "R²"), "–"), "results-figures"
         )
         with w.block("results-row"):
-            with w.block("column", "section").props("aria-labelledby=fit-heading"):
+            with w.block("results-part", "section").props("aria-labelledby=fit-heading"):
                 w.heading(f"Predicted over true: {target}").props("id=fit-heading")
                 self.scatter = Scatter(self.pick)
-            with w.block("column", "section").props("aria-labelledby=residuals-heading"):
+            with w.block("results-part", "section").props("aria-labelledby=residuals-heading"):
                 w.heading("What is predicted, less what is true").props("id=residuals-heading")
                 w.text(
                     "How often each difference comes. Round 0 and even to both sides: the net has "
                     "learned what there is to learn.", classes="aside",
                 )  # fmt: skip
-                self.bars = Bars("Residuals", "residuals", "first", save=True)
+                self.bars = Bars(
+                    "The height is as the root of the count", "residuals", "first", save=True
+                )
                 self.bars.classes("results-residuals")
         with w.block("", "section").props("aria-labelledby=mistakes-heading"):
             w.heading("The worst mistakes").props("id=mistakes-heading")
@@ -231,7 +233,7 @@ class _Numbers:
         self.mistakes.show(
             self.data,
             [
-                (i, f"{found.predicted[i]:.4g} for {found.true[i]:.4g}", f"sample {i}")
+                (i, f"{found.predicted[i]:.4g}, truly {found.true[i]:.4g}", f"sample {i}")
                 for i in map(int, found.worst(SHOWN))
             ],
         )

@@ -1,7 +1,8 @@
 // The runs of a folder: sorted, filtered, chosen; drawn in the browser, since there may be a thousand.
 const FIRST = 100;
-const COLUMNS = [["name", "run"], ["data", "data"], ["net", "net"], ["optimizer", "optimiser"], ["lr", "rate", 1],
-  ["batch", "batch", 1], ["epochs", "epochs", 1], ["best", "best held out", 1], ["made", "made"]];
+const COLUMNS = [["name", "run", "name"], ["data", "data", "wide"], ["net", "net", "wide"], ["optimizer", "optimiser", "wide"],
+  ["lr", "rate", "wide number"], ["batch", "batch", "wide number"], ["epochs", "epochs", "wide number"],
+  ["best", "best held out", "number"], ["made", "made", "when"]];
 let count = 0;
 
 export default {
@@ -16,7 +17,7 @@ export default {
         <table v-if="found.length" class="runs-table">
           <thead><tr>
             <th scope="col"><span class="sr-only">side by side</span></th>
-            <th v-for="[key, name, right] in columns" scope="col" :class="{ number: right }" :aria-sort="order === key ? (down ? 'descending' : 'ascending') : null">
+            <th v-for="[key, name, look] in columns" scope="col" :class="look" :aria-sort="order === key ? (down ? 'descending' : 'ascending') : null">
               <button type="button" class="runs-sort" @click="by(key)">{{ name }}{{ order === key ? (down ? ' ↓' : ' ↑') : '' }}</button></th>
             <th scope="col"><span class="sr-only">open</span></th>
           </tr></thead>
@@ -24,10 +25,10 @@ export default {
             <tr v-for="run in shown" :key="run.name" :class="{ chosen: chosen.includes(run.name) }">
               <td><input v-if="!run.words" type="checkbox" :checked="chosen.includes(run.name)" @click.prevent="$emit('choose', run.name)" :aria-label="'Side by side: ' + run.name"></td>
               <td class="name">{{ run.name }}</td>
-              <td v-if="run.words" class="broken" :colspan="columns.length - 2">{{ run.words }}</td>
+              <td v-if="run.words" class="broken" colspan="7">{{ run.words }}</td>
               <template v-else>
-                <td>{{ run.data }}</td><td>{{ run.net }}</td><td>{{ run.optimizer }}</td><td class="number">{{ run.lr === null ? '' : number(run.lr) }}</td>
-                <td class="number">{{ run.batch }}</td><td class="number">{{ run.epochs.toLocaleString("en") }}</td><td class="number">{{ run.best_words }}</td>
+                <td class="wide">{{ run.data }}</td><td class="wide">{{ run.net }}</td><td class="wide">{{ run.optimizer }}</td><td class="wide number">{{ run.lr === null ? '' : number(run.lr) }}</td>
+                <td class="wide number">{{ run.batch }}</td><td class="wide number">{{ run.epochs.toLocaleString("en") }}</td><td class="number">{{ run.best_words }}</td>
               </template>
               <td>{{ run.when }}</td>
               <td><button v-if="run.saved" type="button" class="button" @click="$emit('open', run.name)" :aria-label="'Open ' + run.name">Open</button>

@@ -120,7 +120,7 @@ class RateSearch(_Search):
         super().__init__(tab)
         self.start = tab.query["from"] if tab.query.get("from") in FROM else "first"
         self.rate, self.taken = 0.0, ""
-        with w.block("column", "section").props("aria-labelledby=rate-heading"):
+        with w.block("results-part", "section").props("aria-labelledby=rate-heading"):
             w.heading("A learning rate").props("id=rate-heading")
             w.text(
                 f"A copy learns for up to {STEPS} steps while its rate grows from 10⁻⁷ to 10. A "
@@ -203,7 +203,7 @@ class LossAround(_Search):
         self.reach = query["reach"] if query.get("reach") in REACHES else "1"
         seed = query.get("seed", "0")
         self.seed = int(seed) if seed.isascii() and seed.isdigit() and len(seed) < 10 else 0
-        with w.block("column", "section").props("aria-labelledby=around-heading"):
+        with w.block("results-part", "section").props("aria-labelledby=around-heading"):
             w.heading("The loss around").props("id=around-heading")
             w.text(
                 f"The loss of {SAMPLES} samples to learn from, along two random directions. Each "
