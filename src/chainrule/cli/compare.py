@@ -102,7 +102,7 @@ def read_run(folder: Path, *, count: bool = True) -> Made:
     settings, hashes = read_settings(folder)
     model = folder / "model.safetensors"
     parameters = None
-    if count and model.exists():
+    if count and model.is_file():
         with contextlib.suppress(ValueError):  # layers of the user's own are not known here
             parameters = load(model).parameters.size
     return Made(
@@ -113,7 +113,7 @@ def read_run(folder: Path, *, count: bool = True) -> Made:
 
 def _history(path: Path) -> History:
     history = History()
-    if not path.exists():
+    if not path.is_file():  # a pipe would be waited for
         return history
     try:
         for row in csv.DictReader(path.read_text().splitlines()):

@@ -77,7 +77,9 @@ def best_words(run: Past) -> str:
     if run.best is None:
         return ""
     name, value = run.best
-    return f"{100 * value:.2f} %" if name.endswith("accuracy") else f"loss {value:.4g}"
+    if name.endswith("accuracy"):
+        return f"{100 * value:.2f} %"
+    return f"loss {value:.4g}" + ("" if "validation" in name else ", trained on")
 
 
 def setting(run: Past, name: str) -> str:

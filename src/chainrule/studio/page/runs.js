@@ -23,7 +23,7 @@ export default {
           </tr></thead>
           <tbody>
             <tr v-for="run in shown" :key="run.name" :class="{ chosen: chosen.includes(run.name) }">
-              <td><input v-if="!run.words" type="checkbox" :checked="chosen.includes(run.name)" @click.prevent="$emit('choose', run.name)" :aria-label="'Side by side: ' + run.name"></td>
+              <td><input v-if="!run.words" type="checkbox" :checked="chosen.includes(run.name)" @change="$emit('choose', run.name)" :aria-label="'Side by side: ' + run.name"></td>
               <td class="name">{{ run.name }}</td>
               <td v-if="run.words" class="broken" colspan="7">{{ run.words }}</td>
               <template v-else>

@@ -239,10 +239,11 @@ class _Runs:
             self.cancel()
             await go()
             return
-        many = f"{steps:,} step{'s' if steps != 1 else ''}"
+        many = f"{steps:,} steps that are" if steps != 1 else "1 step that is"
         self.wish = go
-        self.question.show(f"The net that trains now has made {many} that are not saved. {what} "
-                           "gives them up.")  # fmt: skip
+        self.question.show(
+            f"The net that trains now has made {many} not saved. {what} gives them up."
+        )
         self.asking.set_visibility(True)
         ui.run_javascript("document.querySelector('.runs-ask button').focus()")
 

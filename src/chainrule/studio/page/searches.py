@@ -29,7 +29,7 @@ MOST_SEED = 1 << 31
 class _Search:
     """What both have: a button that begins or ends it, and how far it is."""
 
-    kind, words = "", ""
+    kind, words, title = "", "", ""
 
     def __init__(self, tab: Tab) -> None:
         self.tab, self.errands = tab, tab.views.errands
@@ -40,7 +40,7 @@ class _Search:
         """Build the button and the words beside it."""
         with w.block("search-state"):
             self.bar = w.block("search-bar", "progress")
-            self.bar.props.update({"max": "1", "value": "0", "aria-label": self.words})
+            self.bar.props.update({"max": "1", "value": "0", "aria-label": self.title})
             self.said = w.text("", classes="facts")
             self.said.props["role"] = "status"
 
@@ -62,6 +62,7 @@ class _Search:
         if running != self.running:
             self.running = running
             self.button.show("Stop" if running else self.words)
+            self.button.props["aria-label"] = f"Stop: {self.title}" if running else self.title
             self.bar.set_visibility(running)
         if held is None:
             if self.number:
@@ -84,7 +85,7 @@ class _Search:
 
     def _since(self, held: Errand) -> str:
         steps = self.tab.session.frame.step - held.step
-        return f" The net has made {steps:,} steps since." if steps > 0 else ""
+        return f" The net has made {_many(steps)} since." if steps > 0 else ""
 
     button: w.Text
     hint = ""
@@ -113,7 +114,7 @@ class _Search:
 class RateSearch(_Search):
     """A training of a copy in which the learning rate grows, and the rate that follows from it."""
 
-    kind, words = "rates", "Search"
+    kind, words, title = "rates", "Search", "Search a learning rate"
     hint = "Nothing was searched for yet: press Search."
 
     def __init__(self, tab: Tab) -> None:
@@ -129,7 +130,7 @@ class RateSearch(_Search):
             )
             with w.block("search-tools"):
                 w.Choice("Begin with", FROM, self.start, self.on_start)
-                self.button = w.button(self.words, self.press, title="Search a learning rate")
+                self.button = w.button(self.words, self.press, title=self.title)
                 self.take = w.button("Take it", self.take_rate, classes="primary")
             self.take.set_visibility(False)
             self.tools()
@@ -193,7 +194,7 @@ class RateSearch(_Search):
 class LossAround(_Search):
     """The loss along two random directions."""
 
-    kind, words = "around", "Look around"
+    kind, words, title = "around", "Look around", "Look around the net"
     hint = "Nobody has looked yet."
 
     def __init__(self, tab: Tab) -> None:
@@ -216,7 +217,7 @@ class LossAround(_Search):
                 self.field = w.Number(
                     "Directions", self.seed, self.on_seed, least=0, most=MOST_SEED - 1, step="1"
                 )
-                self.button = w.button(self.words, self.press, title="Look around the net")
+                self.button = w.button(self.words, self.press, title=self.title)
             self.tools()
             self.empty = w.text(
                 "The hills and valleys around the net will stand here: press Look around.",
@@ -268,12 +269,16 @@ class LossAround(_Search):
         middle = losses[len(losses) // 2, len(losses) // 2]
         if not np.isfinite(middle):
             return "The loss of the net is no finite number: begin anew with a lower rate."
-        return f"In the middle, the net after {held.step:,} steps: loss {middle:.4g}."
+        return f"In the middle, the net after {_many(held.step)}: loss {middle:.4g}."
 
     def forget(self) -> None:
         """Take away what was found for another net."""
         self.empty.set_visibility(True)
         self.picture.set_visibility(False)
+
+
+def _many(steps: int) -> str:
+    return f"{steps:,} step{'s' if steps != 1 else ''}"
 
 
 def _falls(found: LearningRates) -> bool:
