@@ -4,14 +4,14 @@ const SIDE = 340, LONG = 12;
 export default {
   template: `
     <figure class="confusion">
-      <svg ref="svg" :viewBox="'0 0 ' + (left + span + 2) + ' ' + (top + span + 2)" :style="{ maxWidth: 1.2 * (left + span) + 'px' }"
+      <svg ref="svg" :viewBox="'0 0 ' + (left + span + right) + ' ' + (top + span + 2)" :style="{ maxWidth: 1.2 * (left + span) + 'px' }"
            role="img" tabindex="0" data-keys :aria-label="words" @keydown="key" @pointerleave="at = null">
         <text class="confusion-axis" :x="left + span / 2" y="12" text-anchor="middle">predicted</text>
         <text class="confusion-axis" :transform="'translate(11 ' + (top + span / 2) + ') rotate(-90)'" text-anchor="middle">true</text>
         <g v-for="(name, i) in short">
-          <text class="confusion-name" v-if="!turned" :x="left + (i + 0.5) * side" :y="top - 7" text-anchor="middle">{{ name }}</text>
-          <text class="confusion-name" v-else :transform="'translate(' + (left + (i + 0.5) * side + 4) + ' ' + (top - 6) + ') rotate(-60)'">{{ name }}</text>
-          <text class="confusion-name" :x="left - 7" :y="top + (i + 0.5) * side + 4" text-anchor="end">{{ name }}</text>
+          <text class="confusion-name" :style="{ fontSize: small + 'px' }" v-if="!turned" :x="left + (i + 0.5) * side" :y="top - 7" text-anchor="middle">{{ name }}</text>
+          <text class="confusion-name" :style="{ fontSize: small + 'px' }" v-else :transform="'translate(' + (left + (i + 0.5) * side + 4) + ' ' + (top - 6) + ') rotate(' + (side < 20 ? -90 : -60) + ')'">{{ name }}</text>
+          <text class="confusion-name" :style="{ fontSize: small + 'px' }" :x="left - 7" :y="top + (i + 0.5) * side + 4" text-anchor="end">{{ name }}</text>
         </g>
         <g v-for="cell in cells" class="confusion-cell" @click="pick(cell.at)" @pointerenter="at = cell.at">
           <rect :x="cell.x" :y="cell.y" :width="side - 1" :height="side - 1" :rx="Math.min(3, side / 8)" :style="{ fill: cell.fill }"/>
@@ -38,6 +38,8 @@ export default {
     short() { return this.names.map((name) => name.length > LONG ? name.slice(0, LONG - 1) + "…" : name); },
     longest() { return Math.max(1, ...this.short.map((name) => [...name].length)); },
     turned() { return this.longest * 7 > this.side - 2; },
+    small() { return Math.min(12, this.side - 0.5); },
+    right() { return this.turned && this.side >= 20 ? 2 + Math.max(0, 3.2 * this.longest - this.side / 2) : 2; },
     left() { return 26 + 7 * this.longest; },
     top() { return this.turned ? 26 + 6.3 * this.longest : 38; },
     sums() { return this.table.map((row) => row.reduce((a, b) => a + b, 0)); },

@@ -68,7 +68,7 @@ class _Search:
             if self.number:
                 self.number = 0
                 self.forget()
-            self.said.show(self.hint)
+            self.said.show("")
         elif held.state == DONE:
             if held.number != self.number:
                 self.number = held.number
@@ -88,7 +88,6 @@ class _Search:
         return f" The net has made {_many(steps)} since." if steps > 0 else ""
 
     button: w.Text
-    hint = ""
 
     def state(self) -> dict[str, object]:
         """Return what the address says of it."""
@@ -115,7 +114,6 @@ class RateSearch(_Search):
     """A training of a copy in which the learning rate grows, and the rate that follows from it."""
 
     kind, words, title = "rates", "Search", "Search a learning rate"
-    hint = "Nothing was searched for yet: press Search."
 
     def __init__(self, tab: Tab) -> None:
         super().__init__(tab)
@@ -134,10 +132,11 @@ class RateSearch(_Search):
                 self.take = w.button("Take it", self.take_rate, classes="primary")
             self.take.set_visibility(False)
             self.tools()
-            self.plot = Plot(
-                "Loss, smoothed", ("loss",), xlabel="learning rate", empty="press Search",
-                power=True,
-            )  # fmt: skip
+            self.empty = w.text(
+                "The loss over the rate will stand here: press Search.", classes="picture-empty"
+            )
+            self.plot = Plot("Loss, smoothed", ("loss",), xlabel="learning rate", power=True)
+            self.plot.set_visibility(False)
         if "rate" in tab.query and self.errands.look(self.kind) is None:
             self.begin()
 
@@ -162,6 +161,8 @@ class RateSearch(_Search):
         powers = np.log10(found.rates).tolist()
         self.rate = float(f"{found.suggestion:.2g}")
         self.taken = ""
+        self.empty.set_visibility(False)
+        self.plot.set_visibility(True)
         self.plot.show(
             {"loss": list(zip(powers, found.smoothed.tolist(), strict=True))},
             float(np.log10(found.suggestion)) if _falls(found) else None,
@@ -181,7 +182,8 @@ class RateSearch(_Search):
 
     def forget(self) -> None:
         """Take away what was found for another net."""
-        self.plot.show({})
+        self.empty.set_visibility(True)
+        self.plot.set_visibility(False)
         self.take.set_visibility(False)
 
     async def take_rate(self) -> None:
@@ -195,7 +197,6 @@ class LossAround(_Search):
     """The loss along two random directions."""
 
     kind, words, title = "around", "Look around", "Look around the net"
-    hint = "Nobody has looked yet."
 
     def __init__(self, tab: Tab) -> None:
         super().__init__(tab)
