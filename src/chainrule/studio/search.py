@@ -54,9 +54,9 @@ class Errand:
     number : int
         Tells it from those before.
     key : hashable
-        What was asked for, of which frame.
-    build, step : int
-        The net that it looks at, and how many steps that had made.
+        With what settings it was asked for.
+    frame, build, step : int
+        The frame that it looks at, of which net, and how many steps that had made.
     state : str
         ``"running"``, ``"done"``, ``"failed"`` or ``"stopped"``.
     done, total : int
@@ -71,6 +71,7 @@ class Errand:
 
     number: int
     key: Hashable
+    frame: int
     build: int
     step: int
     state: str = RUNNING
@@ -123,10 +124,10 @@ class Errands:
         """
         frame, training = self.session.snapshot()
         with self._lock:
-            asked, held = (frame.build, frame.number, key), self._held.get(kind)
-            if held is not None and held.key == asked and held.state in (RUNNING, DONE):
+            held, asked = self._held.get(kind), (frame.number, key)
+            if held and (held.frame, held.key) == asked and held.state in (RUNNING, DONE):
                 return
-            errand = Errand(next(self._numbers), asked, frame.build, frame.step)
+            errand = Errand(next(self._numbers), key, frame.number, frame.build, frame.step)
             thread = threading.Thread(
                 target=self._run, args=(kind, errand, work, frame, training),
                 name=f"chainrule studio: {kind}", daemon=True,

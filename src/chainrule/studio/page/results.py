@@ -109,7 +109,9 @@ class _Classes:
         with w.block("results-top"):
             with w.block("results-part", "section").props("aria-labelledby=confusion-heading"):
                 w.heading("What is taken for what").props("id=confusion-heading")
+                self.empty = w.text(_waits(data), classes="picture-empty")
                 self.matrix = Confusion(data.classes, self.pick)
+                self.matrix.set_visibility(False)
                 if data.outputs > MOST_CLASSES:
                     w.text(
                         f"Of {data.outputs} classes, the {MOST_CLASSES} that are confused most.",
@@ -136,6 +138,8 @@ class _Classes:
     def show(self, judged: Judgement) -> None:
         """Show a judgement."""
         self.judged = judged
+        self.empty.set_visibility(False)
+        self.matrix.set_visibility(True)
         right = len(judged.labels) - judged.wrong
         self.figures["right"].show(f"{right:,}")
         self.figures["wrong"].show(f"{judged.wrong:,}")
@@ -209,7 +213,9 @@ class _Numbers:
         with w.block("results-row"):
             with w.block("results-part", "section").props("aria-labelledby=fit-heading"):
                 w.heading(f"Predicted over true: {target}").props("id=fit-heading")
+                self.empty = w.text(_waits(data), classes="picture-empty")
                 self.scatter = Scatter(self.pick)
+                self.scatter.set_visibility(False)
             with w.block("results-part", "section").props("aria-labelledby=residuals-heading"):
                 w.heading("What is predicted, less what is true").props("id=residuals-heading")
                 w.text(
@@ -226,6 +232,8 @@ class _Numbers:
 
     def show(self, found: Fit) -> None:
         """Show what was predicted."""
+        self.empty.set_visibility(False)
+        self.scatter.set_visibility(True)
         for name, value in (("RMSE", found.rmse), ("mean error", found.mae), ("R²", found.r2)):
             self.figures[name].show(f"{value:.4g}")
         self.scatter.show(found)
@@ -241,6 +249,10 @@ class _Numbers:
     def pick(self, sample: int) -> None:
         """Walk the chain rule of a sample."""
         ui.navigate.to(self.tab.link("chain-rule", split="test", sample=sample))
+
+
+def _waits(data: Data) -> str:
+    return f"The net is answering for {len(data.rows_test):,} samples…"
 
 
 def _warning(found: Judgement | Fit) -> str:

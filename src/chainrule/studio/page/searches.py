@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -24,6 +25,7 @@ PLACES = {"11": "11 × 11", "15": "15 × 15", "21": "21 × 21", "31": "31 × 31"
 REACHES = {"0.1": "a tenth", "0.5": "half", "1": "once", "2": "twice"}
 LEAST_FALL = 0.05  # of the loss, below which a search says little
 MOST_SEED = 1 << 31
+DOUBLE = 0.5  # seconds between the clicks of a double click, at most
 
 
 class _Search:
@@ -35,6 +37,7 @@ class _Search:
         self.tab, self.errands = tab, tab.views.errands
         self.number = 0  # of the errand whose result is shown
         self.running: bool | None = None
+        self.pressed = 0.0
 
     def tools(self) -> None:
         """Build the button and the words beside it."""
@@ -48,8 +51,10 @@ class _Search:
         """Begin it; or end it, if it runs."""
         held = self.errands.look(self.kind)
         if held is not None and held.state == RUNNING:
-            self.errands.stop(self.kind)
+            if time.monotonic() - self.pressed > DOUBLE:  # a double click does not stop it
+                self.errands.stop(self.kind)
         else:
+            self.pressed = time.monotonic()
             self.tab.say("")
             self.tab.remember(**self.state())
             await self.tab.compute(self.begin)
@@ -73,7 +78,7 @@ class _Search:
             if held.number != self.number:
                 self.number = held.number
                 self.show(held)
-            self.said.show(self.told(held) + self._since(held))
+            self.said.show(self.told(held) + self.since(held))
         elif held.state == FAILED:
             self.said.show(f"It could not be done: {held.words}")
         elif held.state == STOPPED:
@@ -83,7 +88,8 @@ class _Search:
             share = held.done / held.total if held.total else 0
             self.bar.props["value"] = f"{share:.3f}"
 
-    def _since(self, held: Errand) -> str:
+    def since(self, held: Errand) -> str:
+        """Return in words how old it is."""
         steps = self.tab.session.frame.step - held.step
         return f" The net has made {_many(steps)} since." if steps > 0 else ""
 
@@ -179,6 +185,10 @@ class RateSearch(_Search):
             return "The loss hardly falls at any rate: these weights have learned already."
         end = "" if found.diverged else " Even the highest did no harm."
         return f"{self.rate:g} is a good rate; the loss falls fastest at {found.steepest:.2g}.{end}"
+
+    def since(self, held: Errand) -> str:
+        """Return in words how old it is, if it began with the weights of then."""
+        return super().since(held) if held.key == "now" else ""
 
     def forget(self) -> None:
         """Take away what was found for another net."""
