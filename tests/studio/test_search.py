@@ -136,6 +136,17 @@ def test_a_judgement_is_that_of_the_metrics(session):
     assert all(true != taken for true, taken in found.confused(50))
 
 
+@pytest.mark.parametrize("loss", ["binary-cross-entropy", "mean-squared-error", "cross-entropy"])
+def test_any_loss_of_the_studio_is_judged_as_its_training_says(session, loss):
+    session.set_up(Recipe(data="moons", net="linear-8,tanh", loss=loss))
+    session.epoch().result(SOON)
+    frame, training = session.snapshot()
+    found = search.judged(frame, training, lambda *now: None)
+    assert found.accuracy == pytest.approx(frame.figures["validation_accuracy"])
+    assert found.probabilities.sum(axis=1) == pytest.approx(1)
+    assert found.confusion.shape == (2, 2)
+
+
 def test_a_fit_is_that_of_evaluate(tmp_path, rng):
     area = rng.uniform(30, 200, 200)
     lines = [f"{a:.1f},{rng.integers(1, 6)},{3 * a + rng.normal():.2f}" for a in area]

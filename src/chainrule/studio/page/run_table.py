@@ -12,11 +12,13 @@ from typing import Any
 
 from nicegui.element import Element
 
+from chainrule.cli.nets import NAMES
 from chainrule.studio.runs import Past
 
 __all__ = ["ORDERS", "RunTable", "best_words", "setting"]
 
 ORDERS = ("name", "data", "net", "optimizer", "lr", "batch", "epochs", "best", "made")
+OF_NAMED_NETS = ("hidden", "dropout")  # settings that say nothing of a net of one's own
 MOST_WORDS = 100
 
 
@@ -85,7 +87,7 @@ def best_words(run: Past) -> str:
 def setting(run: Past, name: str) -> str:
     """Return a setting as it is shown: what lies in the run's own folder without its path."""
     value = run.settings.get(name)
-    if value is None:
+    if value is None or (name in OF_NAMED_NETS and run.settings.get("model") not in NAMES):
         return ""
     if isinstance(value, float):
         return f"{value:.6g}"

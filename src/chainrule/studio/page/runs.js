@@ -1,5 +1,5 @@
 // The runs of a folder: sorted, filtered, chosen; drawn in the browser, since there may be a thousand.
-const FIRST = 100;
+const FIRST = 100, NARROW = matchMedia("(max-width: 720px)"); // then some columns are left out
 const COLUMNS = [["name", "run", "name"], ["data", "data", "wide"], ["net", "net", "wide"], ["optimizer", "optimiser", "wide"],
   ["lr", "rate", "wide number"], ["batch", "batch", "wide number"], ["epochs", "epochs", "wide number"],
   ["best", "best held out", "number"], ["made", "made", "when"]];
@@ -25,7 +25,7 @@ export default {
             <tr v-for="run in shown" :key="run.name" :class="{ chosen: chosen.includes(run.name) }">
               <td><input v-if="!run.words" type="checkbox" :checked="chosen.includes(run.name)" @change="$emit('choose', run.name)" :aria-label="'Side by side: ' + run.name"></td>
               <td class="name">{{ run.name }}</td>
-              <td v-if="run.words" class="broken" colspan="7">{{ run.words }}</td>
+              <td v-if="run.words" class="broken" :colspan="narrow ? 1 : 7">{{ run.words }}</td>
               <template v-else>
                 <td class="wide">{{ run.data }}</td><td class="wide">{{ run.net }}</td><td class="wide">{{ run.optimizer }}</td><td class="wide number">{{ run.lr === null ? '' : number(run.lr) }}</td>
                 <td class="wide number">{{ run.batch }}</td><td class="wide number">{{ run.epochs.toLocaleString("en") }}</td><td class="number">{{ run.best_words }}</td>
@@ -41,7 +41,7 @@ export default {
     </div>`,
   props: { rows: String, chosen: Array, first: Object },
   emits: ["choose", "open", "state"],
-  data() { return { words: this.first.words, order: this.first.order, down: this.first.down, all: false, columns: COLUMNS, id: `runs-${++count}` }; },
+  data() { return { words: this.first.words, order: this.first.order, down: this.first.down, all: false, narrow: NARROW.matches, columns: COLUMNS, id: `runs-${++count}` }; },
   computed: {
     runs() { return JSON.parse(this.rows); },
     found() {
@@ -59,7 +59,10 @@ export default {
       return this.found.length === n ? many : `${this.found.length.toLocaleString("en")} of ${many}`;
     },
   },
+  mounted() { NARROW.addEventListener("change", this.turn); },
+  unmounted() { NARROW.removeEventListener("change", this.turn); },
   methods: {
+    turn() { this.narrow = NARROW.matches; },
     number: (v) => chainruleStudio.number(v),
     by(key) {
       // The first click shows the newest, the best, the largest first; names from A on.

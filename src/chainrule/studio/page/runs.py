@@ -167,6 +167,8 @@ class _Runs:
             label: [f"{r.figures[name]:,}" if name in r.figures else "" for r in drawn]
             for name, label in FIGURES.items()
         }
+        differ = {label for label, values in settings.items() if len(set(values)) > 1}
+        settings = dict(sorted(settings.items(), key=lambda pair: pair[0] not in differ))
         rows = {"best, held out": [best_words(r) for r in drawn], **figures, **settings}
         region = w.block("beside-scroll").props('tabindex=0 role=region aria-label="Side by side"')
         with region, w.block("beside", "table"):
@@ -178,12 +180,11 @@ class _Runs:
                 for label, values in rows.items():
                     if not any(values):
                         continue
-                    differs = label in settings and len(set(values)) > 1
-                    with w.block("differs" if differs else "", "tr"):
+                    with w.block("differs" if label in differ else "", "tr"):
                         w.text(label, "th").props("scope=row")
                         for value in values:
                             w.text(value or "–", "td")
-        if any(len(set(values)) > 1 for values in settings.values()):
+        if differ:
             w.text("≠ marks the settings that differ.", classes="facts")
 
     async def on_picture(self, name: str) -> None:
