@@ -42,10 +42,11 @@ def build(page, address, **recipe):
 
 
 def epochs(page, session, many):
-    for i in range(many):
-        page.get_by_role("button", name="One epoch").click()
-        figure(page, "epoch").filter(has_text=re.compile(f"^{i + 1}$")).wait_for()
+    for _ in range(many):
         session.epoch().result(60)
+        page.get_by_role("button", name="One epoch").click()
+        steps = re.compile(f"^{session.frame.step:,}$")
+        figure(page, "step").filter(has_text=steps).wait_for()  # the epoch begins with its number
 
 
 def go_to(page, part):
@@ -129,6 +130,7 @@ def test_a_link_to_a_cell_opens_it_and_back_leads_back(server, tab):
     page.goto(f"{server.address}results?cell=0-0")
     page.get_by_role("heading", name=re.compile("^0 taken for 0: ")).wait_for()
     page.get_by_role("link", name=re.compile(r"^\d for \d \(")).first.click()
+    page.wait_for_url(re.compile(r"cell=(?!0-0)"))
     page.get_by_role("heading", name=re.compile("^0 taken for 0: ")).wait_for(state="detached")
     page.go_back()
     page.get_by_role("heading", name=re.compile("^0 taken for 0: ")).wait_for()
@@ -142,7 +144,7 @@ def test_the_plane_moves_while_it_trains(server, tab):
     page = tab()
     session = build(
         page, server.address, data="spirals", net="linear-32,tanh,linear-32,tanh",
-        optimizer="adam", lr=0.01,
+        optimizer="adam", lr=0.003, batch=4,
     )  # fmt: skip
     session.close()
     page.goto(f"{server.address}results?cell=0-0")
@@ -150,7 +152,8 @@ def test_the_plane_moves_while_it_trains(server, tab):
     picture = "document.querySelector('.results-plane .plane-ground').toDataURL()"
     wait(page, "() => document.querySelector('.results-plane .plane-ground').width === 48")
     page.get_by_role("button", name="Play").click()
-    seen = []
+    page.get_by_role("button", name="Pause").wait_for()
+    seen = [page.evaluate(picture)]
     for _ in range(4):
         wait(page, f"seen => !seen.includes({picture})", arg=seen)
         assert page.get_by_role("button", name="Pause").is_visible()  # it goes on
