@@ -393,6 +393,15 @@ def test_compare_what_cannot_be(whole, run_here, tmp_path):
     assert "different data" in run_here("compare", whole, "stopped").stdout
     (tmp_path / "stopped" / "history.csv").write_text("epoch,loss\n1,a lot\n")
     assert "history.csv is damaged" in run_here("compare", whole, "stopped").stderr
+    history = tmp_path / "stopped" / "history.csv"
+    for damaged in ("epoch,loss\ninf,1\n", "epoch,loss\n" + "9" * 200_000, "loss\n1\n"):
+        history.write_text(damaged)
+        done = run_here("compare", whole, "stopped")
+        assert "history.csv is damaged" in done.stderr
+        assert len(done.stderr) < 600
+    for without_a_best in ("epoch,loss\n1,nan\n", "epoch,loss,validation_loss\n1,nan,nan\n"):
+        history.write_text(without_a_best)
+        assert run_here("compare", whole, "stopped").returncode == 0
 
 
 def test_find_lr_takes_the_same_nets(run_here, tmp_path):

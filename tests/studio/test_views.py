@@ -12,7 +12,6 @@ from chainrule.studio import data as sets
 from chainrule.studio import nets, results, views
 from chainrule.studio.drawing import as_sample
 from chainrule.studio.recipe import Recipe
-from chainrule.studio.runs import past_runs
 from chainrule.studio.session import Session
 
 SOON = 60
@@ -224,16 +223,6 @@ def test_the_plane(session):
         results.plane(session.twin(), session.data)
 
 
-def test_the_landscape_has_the_net_in_its_middle(session):
-    model = session.twin()
-    x, y = session.data.rows[:64], session.data.labels[:64]
-    before = model.parameters.copy()
-    found = results.landscape(model, x, y, size=5)
-    assert found.losses.shape == (5, 5)
-    assert found.losses[2, 2] == pytest.approx(float(model.loss(x, y).mean()))
-    assert (model.parameters == before).all()
-
-
 def test_saliency_is_the_slope_of_a_score(session):
     model = session.twin().astype(np.float64)
     row = session.data.rows[0].astype(np.float64)
@@ -256,12 +245,3 @@ def test_a_drawing_is_centred_as_mnist_was_made():
     assert (image == as_sample(moved, preparation)).all()
     with pytest.raises(ValueError, match="no images"):
         as_sample(ink, sets.load("moons").held.preparation)
-
-
-def test_runs_of_a_folder(tmp_path):
-    assert past_runs(tmp_path) == []
-    (tmp_path / "bad").mkdir()
-    (tmp_path / "bad" / "run.toml").write_text("[train")
-    [found] = past_runs(tmp_path)
-    assert found.run is None
-    assert "no TOML" in found.words

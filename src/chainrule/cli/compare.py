@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import json
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ from chainrule.cli.errors import UsageError
 from chainrule.cli.settings import read_settings
 from chainrule.figures import greater_is_better
 from chainrule.loading import load
+from chainrule.storage import one_line
 from chainrule.training import History
 
 __all__ = ["Made", "compare_command", "read_run"]
@@ -32,10 +34,11 @@ class Made:
         """Return what it came to."""
         if not len(self.history):
             return {"epochs": 0}
-        column = (
-            "validation_accuracy" if "validation_accuracy" in self.history else "validation_loss"
-        )
-        values = [v for v in self.history[column] if v is not None]
+        named = [n for n in ("validation_accuracy", "validation_loss") if n in self.history]
+        column = named[0] if named else "loss"
+        values = [v for v in self.history[column] if v is not None and not math.isnan(v)]
+        if not values:  # it diverged at once
+            return {"epochs": len(self.history), "parameters": self.parameters}
         best = max(values) if greater_is_better(column) else min(values)
         return {
             "epochs": len(self.history),
@@ -78,8 +81,14 @@ def compare_command(folders: Sequence[Path], *, as_json: bool, out: Path | None)
     return 0
 
 
-def read_run(folder: Path) -> Made:
+def read_run(folder: Path, *, count: bool = True) -> Made:
     """Read what a run's folder says of it.
+
+    Parameters
+    ----------
+    folder : path
+    count : bool
+        Whether to load the model, to count its parameters.
 
     Raises
     ------
@@ -91,23 +100,30 @@ def read_run(folder: Path) -> Made:
     if not (folder / "run.toml").is_file():
         raise UsageError(f"{folder} is no run: there is no run.toml in it.")
     settings, hashes = read_settings(folder)
-    history = History()
-    path = folder / "history.csv"
-    if path.exists():
-        try:
-            for row in csv.DictReader(path.read_text().splitlines()):
-                figures = {name: float(value) for name, value in row.items() if value}
-                history.append({**figures, "epoch": int(figures["epoch"])})
-        except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path} is damaged: {error}. Train the run again.") from error
     model = folder / "model.safetensors"
     parameters = None
-    if model.exists():
+    if count and model.is_file():
         with contextlib.suppress(ValueError):  # layers of the user's own are not known here
             parameters = load(model).parameters.size
     return Made(
-        str(folder), hashes.get("data", str(settings.data)), asdict(settings), history, parameters
-    )
+        str(folder), hashes.get("data", str(settings.data)), asdict(settings),
+        _history(folder / "history.csv"), parameters,
+    )  # fmt: skip
+
+
+def _history(path: Path) -> History:
+    history = History()
+    if not path.is_file():  # a pipe would be waited for
+        return history
+    try:
+        for row in csv.DictReader(path.read_text().splitlines()):
+            figures = {name: float(value) for name, value in row.items() if value}
+            history.append({**figures, "loss": figures["loss"], "epoch": int(figures["epoch"])})
+    # OverflowError: of an epoch that is infinite; csv.Error: of a field without end.
+    except (ValueError, KeyError, TypeError, OverflowError, csv.Error) as error:
+        words = f"{path} is damaged: {one_line(error)}. Train the run again."
+        raise ValueError(words) from error
+    return history
 
 
 def _print(rows: list[dict[str, Any]]) -> None:

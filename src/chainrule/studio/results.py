@@ -1,4 +1,4 @@
-"""How well a net does: what it takes for what, its worst mistakes, the plane, the loss around."""
+"""How well a net does: what it takes for what, its worst mistakes, the plane, a saliency."""
 
 from __future__ import annotations
 
@@ -15,11 +15,9 @@ from chainrule.studio.data import Data
 __all__ = [
     "Fit",
     "Judgement",
-    "Landscape",
     "Plane",
     "fit",
     "judge",
-    "landscape",
     "plane",
     "probabilities",
     "saliency",
@@ -52,17 +50,41 @@ class Judgement:
     predicted, labels : array of int, shape (samples,)
     confusion : array of int, shape (classes, classes)
         Rows are true, columns predicted classes.
+    broken : int
+        For how many samples the net gives no finite numbers: their predicted class means nothing.
     """
 
     probabilities: Array
     predicted: Array
     labels: Array
     confusion: Array
+    broken: int = 0
 
     @property
     def accuracy(self) -> float:
         """The share of right answers."""
         return float((self.predicted == self.labels).mean())
+
+    @property
+    def wrong(self) -> int:
+        """How many answers are wrong."""
+        return int((self.predicted != self.labels).sum())
+
+    def confused(self, most: int = 5) -> list[tuple[int, int]]:
+        """Return what is most often taken for what, as (true, predicted), the most frequent first.
+
+        Examples
+        --------
+        >>> labels, predicted = np.array([0, 0, 0, 1, 1]), np.array([0, 1, 1, 0, 1])
+        >>> counts = confusion_matrix(predicted, labels, 2)
+        >>> Judgement(np.zeros((5, 2)), predicted, labels, counts).confused()
+        [(0, 1), (1, 0)]
+        """
+        counts = self.confusion.copy()
+        np.fill_diagonal(counts, 0)
+        order = np.argsort(-counts, axis=None, kind="stable")[:most]
+        pairs = zip(*np.unravel_index(order, counts.shape), strict=True)
+        return [(int(t), int(p)) for t, p in pairs if counts[t, p]]
 
     def cell(self, true: int, predicted: int) -> Array:
         """Return which samples of one class were taken for another, the surest first."""
@@ -87,9 +109,13 @@ def judge(model: Model, data: Data, split: str) -> Judgement:
     if data.regression:
         raise ValueError(f"{data.name} has no classes: there is nothing to confuse.")
     _, rows, labels = data.part(split)
-    found = probabilities(model.cost, model.predict(rows))
+    outputs = model.predict(rows)
+    broken = int((~np.isfinite(outputs).all(axis=1)).sum())
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = probabilities(model.cost, outputs)
     predicted = found.argmax(axis=1)
-    return Judgement(found, predicted, labels, confusion_matrix(predicted, labels, data.outputs))
+    counts = confusion_matrix(predicted, labels, data.outputs)
+    return Judgement(found, predicted, labels, counts, broken)
 
 
 @dataclass(frozen=True)
@@ -98,31 +124,59 @@ class Fit:
 
     Attributes
     ----------
-    rmse : float
+    true, predicted : array of float64, shape (samples,)
         In the unit of the target.
-    density : array, shape (size, size)
-        How many samples fall on each place; rows are predicted, columns true values.
+
+    Examples
+    --------
+    >>> found = Fit(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 5.0]))
+    >>> round(found.rmse, 4), round(found.mae, 4), found.r2, found.worst(1).tolist()
+    (1.1547, 0.6667, -1.0, [2])
     """
 
-    rmse: float
-    density: Array
+    true: Array
+    predicted: Array
+
+    @property
+    def residuals(self) -> Array:
+        """What is predicted, less what is true."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            found: Array = self.predicted - self.true
+        return found
+
+    @property
+    def rmse(self) -> float:
+        """The root of the mean square of the residuals."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return float(np.sqrt(np.mean(self.residuals**2)))
+
+    @property
+    def mae(self) -> float:
+        """The mean of the residuals without their signs."""
+        return float(np.mean(np.abs(self.residuals)))
+
+    @property
+    def r2(self) -> float:
+        """The share of the variance that is explained; NaN if the true numbers are all the same."""
+        spread = float(((self.true - self.true.mean()) ** 2).sum())
+        with np.errstate(over="ignore", invalid="ignore"):
+            return float(1 - (self.residuals**2).sum() / spread) if spread > 0 else float("nan")
+
+    @property
+    def broken(self) -> int:
+        """For how many samples the net gives no finite number."""
+        return int((~np.isfinite(self.predicted)).sum())
+
+    def worst(self, most: int = 24) -> Array:
+        """Return the samples with the largest residuals, those without a number first."""
+        far = np.where(np.isfinite(self.residuals), np.abs(self.residuals), np.inf)
+        return np.argsort(-far, kind="stable")[:most]
 
 
-def fit(model: Model, data: Data, size: int = 24) -> Fit:
+def fit(model: Model, data: Data) -> Fit:
     """Compare what a net predicts with the true numbers, on the samples held out."""
     values = data.held.preparation.values
-    true = np.ravel(values(data.labels_test)).astype(np.float64)
-    predicted = np.ravel(values(model.predict(data.rows_test))).astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):
-        rmse = float(np.sqrt(np.mean((predicted - true) ** 2)))
-    finite = np.isfinite(predicted)
-    if not finite.any():
-        return Fit(rmse, np.zeros((size, size)))
-    both = np.concatenate([true, predicted[finite]])
-    edge = (float(both.min()), float(both.max()))
-    edge = edge if edge[1] > edge[0] else (edge[0] - 1, edge[0] + 1)
-    density, _, _ = np.histogram2d(predicted[finite], true[finite], size, range=(edge, edge))
-    return Fit(rmse, density)
+    return Fit(values(data.labels_test), values(model.predict(data.rows_test)))
 
 
 @dataclass(frozen=True)
@@ -159,63 +213,6 @@ def plane(model: Model, data: Data, size: int = 48) -> Plane:
     return Plane((-reach, reach), found.reshape(size, size, -1))
 
 
-@dataclass(frozen=True)
-class Landscape:
-    """The loss on a plane through the parameters, along two random directions.
-
-    Attributes
-    ----------
-    reach : float
-        How far it goes along each, as a share of the parameters' own length.
-    losses : array, shape (size, size)
-        The net itself is in the middle.
-    """
-
-    reach: float
-    losses: Array
-
-
-def landscape(
-    model: Model, x: Array, y: Array, *, size: int = 21, reach: float = 1.0, seed: int = 0
-) -> Landscape:
-    """Return the mean loss of a mini-batch around the parameters, which stay as they are.
-
-    Each direction is random, and scaled filter by filter (unit by unit; a vector as a whole) to the
-    length of the parameters there, so that pictures of different nets can be compared. Source: Li
-    et al., Visualizing the Loss Landscape of Neural Nets, 2018.
-
-    Parameters
-    ----------
-    model : Model
-        A twin of one's own.
-    x, y : array
-        The samples that the loss is taken of.
-    size : int
-        How many places a side, odd.
-    reach : float
-        How far to go, as a share of the parameters' own length.
-    seed : int
-        Draws the directions.
-    """
-    rng = np.random.default_rng(seed)
-    middle = model.parameters.copy()
-    first, second = (_direction(model, rng) for _ in range(2))
-    steps = np.linspace(-reach, reach, size)
-    losses = np.empty((size, size))
-    training, model.training = model.training, False
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):
-            for i, a in enumerate(steps):
-                for j, b in enumerate(steps):
-                    model.parameters = middle + a * first + b * second
-                    model.loss(x, y)
-                    losses[i, j] = model.cost.mean()
-    finally:
-        model.parameters = middle
-        model.training = training
-    return Landscape(reach, losses)
-
-
 def saliency(model: Model, row: Array, outputs: Array, shown: int) -> Array:
     """Return the derivative of one class's score by each input, in the shape of ``row``.
 
@@ -238,14 +235,3 @@ def saliency(model: Model, row: Array, outputs: Array, shown: int) -> Array:
         return np.array(model._net.backward(grad)[0])
     finally:
         model.training = True
-
-
-def _direction(model: Model, rng: np.random.Generator) -> Array:
-    pieces = []
-    for _, array in model.named_parameters():
-        drawn = rng.standard_normal(array.shape)
-        axes = tuple(range(array.ndim - 1)) or None  # the last axis counts units and kernels
-        length = np.sqrt((drawn**2).sum(axis=axes, keepdims=True))
-        own = np.sqrt((np.asarray(array, np.float64) ** 2).sum(axis=axes, keepdims=True))
-        pieces.append((drawn * own / np.where(length > 0, length, 1)).ravel())
-    return np.concatenate(pieces) if pieces else np.zeros(0)

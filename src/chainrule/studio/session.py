@@ -54,7 +54,7 @@ class Session:
     """
 
     def __init__(self, own: Own | None = None) -> None:
-        self.own = own
+        self.named = self.own = own  # own: of the run that was opened, if one was
         self.uploads: dict[str, Data] = {}
         self.looked = time.monotonic()
         self.speed = math.inf
@@ -100,7 +100,7 @@ class Session:
 
     def named_data(self) -> list[str]:
         """Return the data that can be chosen."""
-        own = [self.own.data.name] if self.own is not None else []
+        own = [one.data.name for one in (self.own, self.named) if one is not None]
         return list(dict.fromkeys([*own, *sets.names(), *self.uploads]))
 
     def find(self, recipe: Recipe) -> Data:
@@ -111,8 +111,9 @@ class Session:
         ValueError, OSError
             If there are none of that name, or they cannot be read.
         """
-        if self.own is not None and recipe.data == self.own.data.name:
-            return self.own.data
+        for own in (self.own, self.named):
+            if own is not None and recipe.data == own.data.name:
+                return own.data
         return self.uploads.get(recipe.data) or sets.load(recipe.data)
 
     def draft(self, recipe: Recipe) -> tuple[Model, Data]:
@@ -168,6 +169,28 @@ class Session:
             except BaseException:
                 self.own = before
                 raise
+
+    def go_back(self) -> None:
+        """Take the net and the data that the command line named, after a run was opened.
+
+        Raises
+        ------
+        ValueError, OSError
+            If the net cannot be built any more; then everything stays as it was.
+        """
+        with self._lock:
+            before, self.own = self.own, self.named
+            try:
+                self.set_up(self.own.recipe if self.own is not None else Recipe())
+            except BaseException:
+                self.own = before
+                raise
+
+    @property
+    def unsaved(self) -> int:
+        """How many steps would be lost with this training."""
+        step = self._frame.step
+        return step if self._saved is None else max(0, step - self._saved[1])
 
     def reset(self) -> None:
         """Begin anew with the same settings."""

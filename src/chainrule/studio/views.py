@@ -22,6 +22,8 @@ from chainrule.studio.data import Data
 from chainrule.studio.edits import Edit, Place
 from chainrule.studio.frame import Frame
 from chainrule.studio.numerical import Difference, numerical
+from chainrule.studio.runs import Shelf
+from chainrule.studio.search import Errands
 from chainrule.studio.session import Session
 from chainrule.studio.trace import Trace
 
@@ -58,6 +60,7 @@ class Views:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        self.errands, self.shelf = Errands(session), Shelf()
         self._lock = threading.RLock()  # one twin serves one thread at a time
         self._twin: Model | None = None
         self._build = 0

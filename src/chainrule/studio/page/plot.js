@@ -25,29 +25,34 @@ export default {
           <text :x="left - 8" :y="y(t) + 4" text-anchor="end">{{ number(t) }}</text>
         </g>
         <g v-for="t in xTicks" class="plot-tick">
-          <text :x="x(t)" :y="height - 8" text-anchor="middle">{{ t }}</text>
+          <text :x="x(t)" :y="height - 8" text-anchor="middle">{{ tick(t) }}</text>
         </g>
         <path v-for="s in shown" :class="'plot-line series-' + s.look" :d="path(s.points)"/>
         <g v-for="s in shown"><circle v-if="s.points.length" :class="'plot-dot series-' + s.look" r="3.5"
           :cx="x(near(s)[0])" :cy="y(near(s)[1])"/></g>
+        <line v-if="mark !== null && count" class="plot-mark" :x1="x(mark)" :x2="x(mark)" :y1="top" :y2="height - bottom"/>
         <line v-if="at !== null" class="plot-cross" :x1="x(at)" :x2="x(at)" :y1="top" :y2="height - bottom"/>
         <text v-if="!count" class="plot-empty" :x="(left + width - right) / 2" :y="height / 2" text-anchor="middle">{{ empty }}</text>
       </svg>
-      <div class="heat-foot"><span class="heat-read" aria-live="polite">{{ at === null ? xlabel : xlabel + ' ' + at }}</span>
+      <div class="heat-foot"><span class="heat-read" aria-live="polite">{{ at === null ? xlabel : xlabel + ' ' + (power ? number(10 ** at) : at) }}</span>
         <span class="heat-save">
           <button type="button" v-if="logable" :aria-pressed="String(log)" @click="log = !log">log</button>
           <button type="button" @click="store('png')" :aria-label="'Save ' + title + ' as PNG'">PNG</button>
           <button type="button" @click="store('svg')" :aria-label="'Save ' + title + ' as SVG'">SVG</button>
         </span></div>
     </figure>`,
-  props: { series: String, title: String, xlabel: String, empty: String, unit: Array, logable: Boolean },
+  props: { series: String, title: String, xlabel: String, empty: String, unit: Array, logable: Boolean,
+    power: Boolean, mark: { type: Number, default: null } }, // power: x is the power of ten
   data: () => ({ width: 480, height: 168, at: null, log: false,
     left: LEFT, right: RIGHT, top: TOP, bottom: BOTTOM }),
   computed: {
     shown() { return JSON.parse(this.series); },
     all() { return this.shown.flatMap((s) => s.points).filter((p) => Number.isFinite(p[1]) && (!this.log || p[1] > 0)); },
     count() { return this.all.length; },
-    xRange() { return [0, Math.max(1, ...this.all.map((p) => p[0]))]; },
+    xRange() {
+      if (this.power && this.count) { const xs = this.all.map((p) => p[0]); return [Math.min(...xs), Math.max(...xs)]; }
+      return [0, Math.max(1, ...this.all.map((p) => p[0]))];
+    },
     yRange() {
       if (!this.count) return this.unit || [0, 1];
       const values = this.all.map((p) => p[1]).sort((a, b) => a - b);
@@ -76,6 +81,7 @@ export default {
   unmounted() { this.observer.disconnect(); },
   methods: {
     number: (v) => chainruleStudio.number(v),
+    tick(t) { return this.power ? '10' + [...String(t)].map((c) => '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'['-0123456789'.indexOf(c)]).join('') : t; },
     x(v) { const [a, b] = this.xRange; return LEFT + (v - a) / (b - a) * (this.width - LEFT - RIGHT); },
     y(v) { const [a, b] = this.yRange, u = this.log ? Math.log10(v) : v; return TOP + (b - u) / (b - a || 1) * (this.height - TOP - BOTTOM); },
     path(points) {
@@ -96,12 +102,13 @@ export default {
       if (!this.count) return;
       const box = this.$refs.svg.getBoundingClientRect(), [a, b] = this.xRange;
       const share = ((event.clientX - box.left) * this.width / box.width - LEFT) / (this.width - LEFT - RIGHT);
-      this.at = Math.round(a + Math.max(0, Math.min(1, share)) * (b - a));
+      const at = a + Math.max(0, Math.min(1, share)) * (b - a);
+      this.at = this.power ? at : Math.round(at);
     },
     key(event) {
       const [a, b] = this.xRange, step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
       if (event.key === "Escape") this.at = null;
-      else if (step) { this.at = Math.max(a, Math.min(b, (this.at ?? b) + Math.round(step * Math.max(1, (b - a) / 50)))); event.preventDefault(); }
+      else if (step) { this.at = Math.max(a, Math.min(b, (this.at ?? b) + (this.power ? step * (b - a) / 50 : Math.round(step * Math.max(1, (b - a) / 50))))); event.preventDefault(); }
     },
     store(kind) { chainruleStudio.saveSvg(this.$refs.svg, this.title.replace(/[^\w]+/g, "-"), kind); },
   },

@@ -12,7 +12,7 @@ from chainrule.studio.frame import Points
 
 __all__ = ["Plot"]
 
-LOOKS = ("first", "second", "third")  # of curves: colour and dashes, in studio.css
+LOOKS = ("first", "second", "third", "fourth", "fifth")  # of curves: colours in studio.css
 
 
 class Plot(Element, component="plot.js"):
@@ -30,6 +30,8 @@ class Plot(Element, component="plot.js"):
         What the axis shows at least; without it it begins at 0.
     logable : bool
         Whether the axis can be made logarithmic.
+    power : bool
+        Whether x is the power of ten of what is meant, as of a learning rate.
     """
 
     def __init__(
@@ -41,17 +43,20 @@ class Plot(Element, component="plot.js"):
         empty: str = "",
         unit: tuple[float, float] | None = None,
         logable: bool = False,
+        power: bool = False,
     ) -> None:
         super().__init__()
         self.names = names
         self.props.update(
             title=title, xlabel=xlabel, empty=empty, unit=None if unit is None else list(unit),
-            logable=logable, series=self._series({}),
+            logable=logable, power=power, mark=None, series=self._series({}),
         )  # fmt: skip
 
-    def show(self, curves: Mapping[str, Points]) -> None:
-        """Show curves, by their names."""
+    def show(self, curves: Mapping[str, Points], mark: float | None = None) -> None:
+        """Show curves, by their names; and a line at an x, if one is to be marked."""
         self.props["series"] = self._series(curves)
+        if self.props["mark"] != mark:
+            self.props["mark"] = mark
 
     def _series(self, curves: Mapping[str, Points]) -> str:
         # As text: NiceGUI would wrap each pair of a list to watch it for changes.
@@ -60,7 +65,9 @@ class Plot(Element, component="plot.js"):
                 "name": name,
                 "look": look,
                 "points": [
-                    (x, float(f"{y:.5g}")) for x, y in curves.get(name, []) if math.isfinite(y)
+                    (float(f"{x:.6g}"), float(f"{y:.5g}"))
+                    for x, y in curves.get(name, [])
+                    if math.isfinite(y)
                 ],
             }
             for name, look in zip(self.names, LOOKS, strict=False)

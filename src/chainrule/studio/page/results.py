@@ -1,24 +1,35 @@
-"""Results: what is taken for what, mistakes, the plane, the loss around, a learning rate."""
+"""Results: what is taken for what, mistakes, the plane; for numbers, predicted beside true."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
+from nicegui import ui
 
-from chainrule.studio import results, search
+from chainrule.model import Model
+from chainrule.studio import results
 from chainrule.studio.data import Data
-from chainrule.studio.frame import Frame
+from chainrule.studio.frame import FAILED, Frame
 from chainrule.studio.page import widgets as w
-from chainrule.studio.page.heat import HeatMap
+from chainrule.studio.page.bars import Bars
+from chainrule.studio.page.confusion import MOST as MOST_CLASSES
+from chainrule.studio.page.confusion import Confusion
+from chainrule.studio.page.figures import Scatter
 from chainrule.studio.page.plane import PlanePicture
-from chainrule.studio.page.plot import Plot
+from chainrule.studio.page.samples import Samples
+from chainrule.studio.page.searches import LossAround, RateSearch
 from chainrule.studio.page.tab import Tab
-from chainrule.studio.results import Judgement
+from chainrule.studio.results import Fit, Judgement
+from chainrule.studio.search import DONE, JUDGED
+from chainrule.studio.views import histogram
 
 __all__ = ["show"]
 
 SHOWN = 12  # samples of a cell, and mistakes
+PAIRS = 4  # of classes that are confused most
+LOOK = 0.2  # seconds between two looks at what is computed beside the page
 
 
 def show(tab: Tab) -> None:
@@ -27,177 +38,237 @@ def show(tab: Tab) -> None:
 
 
 class _Results:
+    """The part: the judgement of the net, and what is searched for around it."""
+
     def __init__(self, tab: Tab) -> None:
         self.tab, self.build = tab, 0
-        self.cell = _cell(tab.query.get("cell", ""))
+        self.number = 0  # of the judgement that is shown
+        self.data = tab.session.data
         w.heading("Results", 1, "title")
-        w.text("What the net makes of the samples that were held out.", classes="lead")
+        self.lead = w.text("", classes="lead")
+        self.words = w.text("", classes="net-finding")
+        self.words.set_visibility(False)
         self.body = w.block()
-        with w.block("results-row"):
-            with w.block("column", "section").props("aria-labelledby=rate-heading"):
-                w.heading("Learning rate").props("id=rate-heading")
-                w.button("Search for one", self.find_rate)
-                self.rates = Plot("Loss", ("smoothed",), xlabel="power of ten of the rate")
-                self.said = w.text("", classes="facts").props("role=status")
-                self.take = w.button("Take it", self.take_rate, classes="primary")
-                self.take.set_visibility(False)
-            with w.block("column", "section").props("aria-labelledby=around-heading"):
-                w.heading("The loss around").props("id=around-heading")
-                w.button("Look around", self.look_around)
-                self.around = w.block()
-                self.around_said = w.text("", classes="facts").props("role=status")
+        self.shown: _Classes | _Numbers | None = None
+        with w.block("results-row results-searches"):
+            self.searches = (RateSearch(tab), LossAround(tab))
         tab.on_frame(self.show_frame)
+        ui.timer(LOOK, self.look)
 
     async def show_frame(self, frame: Frame) -> None:
-        """Show what the newest frame comes to."""
+        """Build the part for another net; paint the plane."""
         if frame.build != self.build:
-            self.build, self.data = frame.build, self.tab.session.data
+            self.build, self.data, self.number = frame.build, self.tab.session.data, 0
             self._begin(self.data)
-            self.around.clear()
-            for words in (self.said, self.around_said):
-                words.show("")
-            self.take.set_visibility(False)
-        build, data = self.build, self.data
-
-        def compute(model: Any, of: Data, frame: Frame) -> Any:
-            if of.regression:
-                return results.fit(model, of)
-            plane = results.plane(model, of) if of.in_the_plane else None
-            return results.judge(model, of, "test"), plane
-
-        found = await self.tab.compute(self.tab.views.of, "results", compute)
-        if found is None or build != self.build or data is not self.data:
-            return
-        if data.regression:
-            if isinstance(found, results.Fit):
-                self.picture.show(found.density)
-                self.figures["RMSE"].show(f"{found.rmse:.4g}")
-            return
-        judged, plane = found
-        self.judged = judged
-        self.matrix.show(judged.confusion)
-        self.figures["accuracy"].show(f"{100 * judged.accuracy:.2f} %")
-        self.figures["wrong"].show(f"{int((judged.predicted != judged.labels).sum()):,}")
-        if plane is not None and self.plane is not None:
-            self.plane.show(plane)
-        self._show_samples(self.mistakes, judged, judged.mistakes(SHOWN))
-        self._show_cell()
+        if isinstance(self.shown, _Classes) and self.shown.plane is not None:
+            await self.shown.paint()
 
     def _begin(self, data: Data) -> None:
+        many = len(data.rows_test)
+        self.lead.show(f"What the net makes of the {many:,} samples of {data.name} held out.")
         self.body.clear()
         with self.body:
-            if data.regression:
-                self.figures = w.figures({"RMSE": "–"})
-                self.picture = HeatMap(
-                    np.zeros((24, 24)), "predicted against true",
-                    caption="down: predicted; across: true, both from least to greatest",
-                    scale="cividis", cell=12, save=True,
-                )  # fmt: skip
-                return
-            self.figures = w.figures({"accuracy": "–", "wrong": "–"})
-            with w.block("results-row"):
-                with w.block("column", "section"):
-                    w.heading("What is taken for what")
-                    many = data.outputs
-                    self.matrix = HeatMap(
-                        np.zeros((many, many)), "confusion matrix",
-                        caption="down: true; across: predicted. Choose a cell to see its samples.",
-                        scale="cividis", cell=min(30.0, 320 / many), save=True,
-                        on_pick=lambda row, column, _: self.pick(row, column),
-                    )  # fmt: skip
-                self.plane = None
-                if data.in_the_plane:
-                    with w.block("column", "section"):
-                        w.heading("The plane")
-                        self.plane = PlanePicture(data)
-            self.cell_words = w.heading("")
-            self.cells = self._slots(data)
-            w.heading("The worst mistakes")
-            self.mistakes = self._slots(data)
+            kind = _Numbers if data.regression else _Classes
+            self.shown = kind(self.tab, data) if many else None
+            if not many:
+                w.text("No samples are held out: there is nothing to judge the net by.")
 
-    def _slots(self, data: Data) -> list[tuple[Any, HeatMap | None, w.Text]]:
-        slots = []
-        with w.block("results-samples"):
-            for _ in range(SHOWN):
-                with w.block("results-sample") as slot:
-                    picture = None
-                    if data.image_shape is not None and len(data.sample_shape) == 2:
-                        side = 80 / max(data.sample_shape)
-                        picture = HeatMap(np.zeros(data.sample_shape), "", scale="ink", cell=side)
-                    slots.append((slot, picture, w.text("", classes="facts")))
-                slot.set_visibility(False)
-        return slots
+    def look(self) -> None:
+        """Show what was computed beside the page."""
+        start, errands = time.perf_counter(), self.tab.views.errands
+        if self.shown is not None:
+            errands.judge()
+            held = errands.look(JUDGED)
+            if held is not None and held.build == self.build and held.number != self.number:
+                if held.state == DONE:
+                    self.number = held.number
+                    self.shown.show(held.result)
+                    self._say(_warning(held.result))
+                elif held.state == FAILED:
+                    self._say(held.words)
+        for each in self.searches:
+            each.look()
+        self.tab.session.charge(time.perf_counter() - start)
 
-    def _show_samples(self, slots: Any, judged: Judgement, chosen: Any) -> None:
-        names, x = self.data.classes, self.data.held.x_test
-        for place, (slot, picture, words) in enumerate(slots):
-            slot.set_visibility(place < len(chosen))
-            if place >= len(chosen):
-                continue
-            sample = int(chosen[place])
-            true, taken = int(judged.labels[sample]), int(judged.predicted[sample])
-            sure = judged.probabilities[sample, taken]
-            words.show(f"{sample}: {names[true]}, taken for {names[taken]} ({100 * sure:.1f} %)")
-            if picture is not None:
-                picture.props["label"] = f"sample {sample}"
-                picture.show(x[sample])
+    def _say(self, words: str) -> None:
+        self.words.show(words)
+        self.words.set_visibility(bool(words))
 
-    def _show_cell(self) -> None:
-        many = self.data.outputs
-        if self.cell is None or max(self.cell) >= many:
-            self.cell_words.show("")
-            self._show_samples(self.cells, self.judged, ())
+
+class _Classes:
+    """The answers of a net that tells classes apart."""
+
+    def __init__(self, tab: Tab, data: Data) -> None:
+        self.tab, self.data = tab, data
+        self.judged: Judgement | None = None
+        self.cell = _cell(tab.query.get("cell", ""), data.outputs)
+        self.figures = w.figures(
+            dict.fromkeys(("right", "wrong", "accuracy"), "–"), "results-figures"
+        )
+        self.plane: PlanePicture | None = None
+        with w.block("results-top"):
+            with w.block("results-part", "section").props("aria-labelledby=confusion-heading"):
+                w.heading("What is taken for what").props("id=confusion-heading")
+                self.empty = w.text(_waits(data), classes="picture-empty")
+                self.matrix = Confusion(data.classes, self.pick)
+                self.matrix.set_visibility(False)
+                if data.outputs > MOST_CLASSES:
+                    w.text(
+                        f"Of {data.outputs} classes, the {MOST_CLASSES} that are confused most.",
+                        classes="facts",
+                    )
+            if data.in_the_plane:
+                section = w.block("results-plane", "section")
+                with section.props("aria-labelledby=plane-heading"):
+                    w.heading("The plane").props("id=plane-heading")
+                    self.plane = PlanePicture(data)
+            with w.block("results-cell", "section").props("aria-labelledby=cell-heading"):
+                self.cell_words = w.heading("Samples of a cell").props("id=cell-heading")
+                self.hint = w.text("", classes="facts")
+                self.pairs = w.block("results-pairs")
+                with self.pairs:
+                    w.text("Most often:", "span", "facts")
+                    self.links = [w.link("", "/results", "pair") for _ in range(PAIRS)]
+                self.cells = Samples(tab, "samples of a cell")
+        with w.block("", "section").props("aria-labelledby=mistakes-heading"):
+            w.heading("The worst mistakes").props("id=mistakes-heading")
+            self.none = w.text("", classes="facts")
+            self.mistakes = Samples(tab, "the worst mistakes")
+
+    def show(self, judged: Judgement) -> None:
+        """Show a judgement."""
+        self.judged = judged
+        self.empty.set_visibility(False)
+        self.matrix.set_visibility(True)
+        right = len(judged.labels) - judged.wrong
+        self.figures["right"].show(f"{right:,}")
+        self.figures["wrong"].show(f"{judged.wrong:,}")
+        self.figures["accuracy"].show(f"{100 * judged.accuracy:.2f} %")
+        self.mistakes.show(self.data, self._cards(judged.mistakes(SHOWN)))
+        self.none.show("" if judged.wrong else "There are none.")
+        self._show_cell(judged)
+
+    def _show_cell(self, judged: Judgement) -> None:
+        self.matrix.show(judged, self.cell)
+        names, pairs = self.data.classes, judged.confused(PAIRS)
+        self.pairs.set_visibility(bool(pairs))
+        for place, its_link in enumerate(self.links):
+            its_link.set_visibility(place < len(pairs))
+            if place < len(pairs):
+                true, taken = pairs[place]
+                count = judged.confusion[true, taken]
+                its_link.show(f"{names[true]} for {names[taken]} ({count:,})")
+                its_link.props["href"] = self.tab.link(
+                    "results", **{**self.tab.query, "cell": f"{true}-{taken}"}
+                )
+        if self.cell is None:
+            self.hint.show("Choose a cell of the matrix, by pointer or by cursor keys and Enter.")
+            self.cells.show(self.data, ())
             return
         true, taken = self.cell
-        found = self.judged.cell(true, taken)
-        names = self.data.classes
+        found = judged.cell(true, taken)
         self.cell_words.show(f"{names[true]} taken for {names[taken]}: {len(found):,}")
-        self._show_samples(self.cells, self.judged, found[:SHOWN])
+        many = f"The {SHOWN} that it is surest of." if len(found) > SHOWN else ""
+        self.hint.show(many if len(found) else "There is no such sample.")
+        self.cells.show(self.data, self._cards(found[:SHOWN]))
 
-    def pick(self, row: int, column: int) -> None:
+    def _cards(self, chosen: Any) -> list[tuple[int, str, str]]:
+        judged, names, cards = self.judged, self.data.classes, []
+        assert judged is not None  # it is that which is shown
+        for sample in map(int, chosen):
+            true, taken = int(judged.labels[sample]), int(judged.predicted[sample])
+            sure = f"{100 * judged.probabilities[sample, taken]:.1f} %"
+            title = names[true] if true == taken else f"{names[true]}, taken for {names[taken]}"
+            cards.append((sample, title, f"sample {sample}, {sure} sure"))
+        return cards
+
+    def pick(self, true: int, predicted: int) -> None:
         """Show the samples of a cell."""
-        self.cell = (row, column)
-        self.tab.remember(cell=f"{row}-{column}")
-        self.tab.refresh()
+        self.cell = (true, predicted)
+        self.tab.remember(cell=f"{true}-{predicted}")
+        if self.judged is not None:
+            self._show_cell(self.judged)
 
-    async def find_rate(self) -> None:
-        """Search for a learning rate."""
-        self.said.show("Searching…")
-        build = self.build
-        found = await self.tab.compute(search.rates, self.tab.session)
-        if found is None or build != self.build:
-            self.said.show("")
-            return
-        curve: Any = list(zip(np.log10(found.rates).tolist(), found.smoothed.tolist(), strict=True))
-        self.rates.show({"smoothed": curve})
-        self.rate = float(f"{found.suggestion:.1g}")
-        self.said.show(f"The loss falls well at {self.rate:g}.")
-        self.take.set_visibility(True)
+    async def paint(self) -> None:
+        """Paint the plane as the net sees it now."""
+        picture, data = self.plane, self.data
 
-    async def take_rate(self) -> None:
-        """Train with what was found."""
-        if await self.tab.act(self.tab.session.set_learning_rate, self.rate):
-            self.said.show(f"The learning rate is {self.rate:g} now.")
+        def compute(model: Model, of: Data, frame: Frame) -> Any:
+            return results.plane(model, of) if of is data else None
 
-    async def look_around(self) -> None:
-        """Show the loss along two random directions."""
-        self.around_said.show("Looking…")
-        build = self.build
-        found = await self.tab.compute(search.around, self.tab.session)
-        self.around_said.show("")
-        if found is None or build != self.build:
-            return
-        self.around.clear()
-        with self.around:
-            HeatMap(
-                found.losses, "loss along two random directions",
-                caption="the net is in the middle; its filters' own length to each side",
-                scale="cividis", cell=16, save=True,
-            )  # fmt: skip
+        plane = await self.tab.compute(self.tab.views.of, ("plane", id(data)), compute)
+        if plane is not None and picture is not None:
+            picture.show(plane)
 
 
-def _cell(words: str) -> tuple[int, int] | None:
-    true, _, taken = words.partition("-")
-    if not (true.isdecimal() and taken.isdecimal() and len(words) < 12):
+class _Numbers:
+    """The answers of a net that predicts a number."""
+
+    def __init__(self, tab: Tab, data: Data) -> None:
+        self.tab, self.data = tab, data
+        target = data.held.preparation.target or "the number"
+        self.figures = w.figures(
+            dict.fromkeys(("RMSE", "mean error", "R²"), "–"), "results-figures"
+        )
+        with w.block("results-row"):
+            with w.block("results-part", "section").props("aria-labelledby=fit-heading"):
+                w.heading(f"Predicted over true: {target}").props("id=fit-heading")
+                self.empty = w.text(_waits(data), classes="picture-empty")
+                self.scatter = Scatter(self.pick)
+                self.scatter.set_visibility(False)
+            with w.block("results-part", "section").props("aria-labelledby=residuals-heading"):
+                w.heading("What is predicted, less what is true").props("id=residuals-heading")
+                w.text(
+                    "How often each difference comes. Round 0 and even to both sides: the net has "
+                    "learned what there is to learn.", classes="aside",
+                )  # fmt: skip
+                self.bars = Bars(
+                    "The height is as the root of the count", "residuals", "first", save=True
+                )
+                self.bars.classes("results-residuals")
+        with w.block("", "section").props("aria-labelledby=mistakes-heading"):
+            w.heading("The worst mistakes").props("id=mistakes-heading")
+            self.mistakes = Samples(tab, "the worst mistakes")
+
+    def show(self, found: Fit) -> None:
+        """Show what was predicted."""
+        self.empty.set_visibility(False)
+        self.scatter.set_visibility(True)
+        for name, value in (("RMSE", found.rmse), ("mean error", found.mae), ("R²", found.r2)):
+            self.figures[name].show(f"{value:.4g}")
+        self.scatter.show(found)
+        self.bars.show(histogram(found.residuals))
+        self.mistakes.show(
+            self.data,
+            [
+                (i, f"{found.predicted[i]:.4g}, truly {found.true[i]:.4g}", f"sample {i}")
+                for i in map(int, found.worst(SHOWN))
+            ],
+        )
+
+    def pick(self, sample: int) -> None:
+        """Walk the chain rule of a sample."""
+        ui.navigate.to(self.tab.link("chain-rule", split="test", sample=sample))
+
+
+def _waits(data: Data) -> str:
+    return f"The net is answering for {len(data.rows_test):,} samples…"
+
+
+def _warning(found: Judgement | Fit) -> str:
+    """Return in words what makes a judgement worthless, if something does."""
+    if not found.broken:
+        return ""
+    return (
+        f"For {found.broken:,} samples the net gives no finite numbers: what is said of them means "
+        "nothing. Begin anew with a lower learning rate."
+    )
+
+
+def _cell(words: str, classes: int) -> tuple[int, int] | None:
+    """Return the cell that an address names, if there is such a one."""
+    parts: Sequence[str] = words.split("-")
+    if len(parts) != 2 or not all(p.isascii() and p.isdigit() and len(p) < 6 for p in parts):
         return None
-    return int(true), int(taken)
+    true, predicted = map(int, parts)
+    return (true, predicted) if max(true, predicted) < classes else None
