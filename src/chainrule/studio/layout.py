@@ -6,10 +6,11 @@ import numpy as np
 
 from chainrule.layer import Array
 
-__all__ = ["arrange"]
+__all__ = ["arrange", "thumbnail"]
 
 MOST = 96 * 96  # cells of a picture
-LINE = 32  # a long row is broken into lines
+LINE = 16  # a long row is broken into lines, of so many numbers at least
+THUMB = 28 * 28  # cells of a small picture
 NOTHING = -1  # a cell between two images
 
 
@@ -54,10 +55,31 @@ def arrange(
         if image is not None and row.size == image[0] * image[1]:
             matrix = row.reshape(image)
         elif row.size > LINE:
-            lines = np.full(-(-row.size // LINE) * LINE, NOTHING)
-            lines[: row.size] = row
-            matrix = lines.reshape(-1, LINE)
+            matrix = _broken(row, max(LINE, int(np.ceil(np.sqrt(row.size)))))
     return _thinned(matrix, most)
+
+
+def thumbnail(array: Array, image: tuple[int, int] | None = None) -> Array:
+    """Return a small picture of an array: a matrix of some of its numbers, NaN between images.
+
+    Examples
+    --------
+    >>> thumbnail(np.arange(6.0).reshape(1, 6)).tolist()
+    [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+    """
+    places = arrange(array.shape, image, most=THUMB)
+    row = places[places >= 0]
+    if min(places.shape) == 1 and len(row) > 3:  # a line would hardly be seen
+        places = _broken(row, int(np.ceil(np.sqrt(1.5 * len(row)))))
+    if not array.size:
+        return np.full((1, 1), np.nan)
+    return np.where(places < 0, np.nan, np.ravel(array)[places])
+
+
+def _broken(row: Array, width: int) -> Array:
+    lines = np.full(-(-row.size // width) * width, NOTHING)
+    lines[: row.size] = row
+    return lines.reshape(-1, width)
 
 
 def _thinned(matrix: Array, most: int) -> Array:
