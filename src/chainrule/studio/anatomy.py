@@ -46,6 +46,11 @@ class Node:
     inside: tuple[Node, ...] = ()
     note: str = ""
 
+    @property
+    def named(self) -> bool:
+        """Whether the note is a name for its output, as in a graph."""
+        return self.note.startswith("v")
+
 
 @dataclass(frozen=True)
 class Lane:
@@ -101,7 +106,10 @@ def _note(step: Step, above: Step) -> str:
     within = step.path[len(above.path) + 1 :]
     if isinstance(above.thing, Graph):
         first, _, rest = within.partition(".")
-        return "" if rest else f"v{first} from v{above.thing.nodes[int(first) - 1][1][0]}"
+        if rest:
+            return ""
+        taken = above.thing.nodes[int(first) - 1][1][0]
+        return f"v{first} = {type(step.thing).__name__}(v{taken})"
     if isinstance(above.thing, TransformerBlock):
         dropping = above.thing.dropout > 0
         if within == ("drop_1" if dropping else "attention"):
@@ -121,7 +129,7 @@ def lanes(node: Node) -> tuple[Lane, ...]:
     >>> net = Model([Residual([Linear(2, 2)])], MeanSquaredError())
     >>> (node, loss) = nodes(trace(net, np.ones((1, 2)), np.ones((1, 2))))
     >>> [(lane.words, len(lane.nodes)) for lane in lanes(node)]
-    [('through the layers', 1), ('past them, as it is', 0)]
+    [('past the layers, as it is', 0), ('through the layers', 1)]
     """
     thing, path = node.step.thing, node.step.path
 
@@ -132,10 +140,13 @@ def lanes(node: Node) -> tuple[Lane, ...]:
         )
 
     if isinstance(thing, Residual):
-        past = "past them, as it is" if thing.shortcut is None else "past them, by the shortcut"
+        past = (
+            "past the layers, as it is" if thing.shortcut is None else
+            "past the layers, by the shortcut"
+        )  # fmt: skip
         return (
-            Lane(f"{path}.inner", "through the layers", of("inner")),
             Lane(f"{path}.shortcut" if thing.shortcut else "", past, of("shortcut")),
+            Lane(f"{path}.inner", "through the layers", of("inner")),
         )
     if isinstance(thing, (Add, Concatenate)):
         return tuple(

@@ -67,12 +67,14 @@ def thumbnail(array: Array, image: tuple[int, int] | None = None) -> Array:
     >>> thumbnail(np.arange(6.0).reshape(1, 6)).tolist()
     [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
     """
-    places = arrange(array.shape, image, most=THUMB)
-    row = places[places >= 0]
-    if min(places.shape) == 1 and len(row) > 3:  # a line would hardly be seen
-        places = _broken(row, int(np.ceil(np.sqrt(1.5 * len(row)))))
     if not array.size:
         return np.full((1, 1), np.nan)
+    places = arrange(array.shape, image, most=THUMB)
+    vector = array.ndim > 0 and array.size == array.shape[-1]
+    seen = image is not None and places.shape == image
+    if (vector or min(places.shape) == 1) and array.size > 3 and not seen:
+        row = places[places >= 0]  # a line would hardly be seen
+        places = _broken(row, int(np.ceil(np.sqrt(1.5 * len(row)))))
     return np.where(places < 0, np.nan, np.ravel(array)[places])
 
 

@@ -29,6 +29,7 @@ def number(value: float, *, sign: bool = False) -> str:
     """
     if math.isnan(value):
         return "NaN"
+    value += 0.0  # a zero has no sign
     return f"{value:{'+' if sign else ''}.5g}".replace("-", "−").replace("inf", "∞")
 
 
@@ -106,7 +107,7 @@ def _forward(found: Trace, before: Trace, step: Step, was: Step) -> list[Shown]:
               words="Tokens: whole numbers." if tokens else "")
     ]  # fmt: skip
     linear = isinstance(step.thing, Linear)
-    signs = {"weights": "·", "biases": "+"} if linear else {}
+    signs = {"weights": "×", "biases": "+"} if linear else {}
     arrays += [
         Shown(name.replace("_", " "), value, was.parameters[name], signs.get(name, ""),
               place=f"{step.path}.{name}", kernels=value.ndim == 4)
@@ -116,7 +117,7 @@ def _forward(found: Trace, before: Trace, step: Step, was: Step) -> list[Shown]:
     between = "+" if isinstance(step.thing, (Residual, Add)) else ","
     for i, lane in enumerate(ways):
         (now, _), (then, _) = (_of_lane(t, step.path, lane) for t in (found, before))
-        arrays.append(Shown(_led(lane.words), now, then, between if i else "→"))
+        arrays.append(Shown(_led(_name(lane)), now, then, between if i else "→"))
     sign = "=" if linear or (ways and between == "+") else "→"
     return [*arrays, Shown("y, out", step.output, was.output, sign)]
 
@@ -156,7 +157,7 @@ def _backward(
     if ways:
         for i, lane in enumerate(ways):
             (_, now), (_, then) = (_of_lane(t, step.path, lane) for t in (found, before))
-            arrays.append(Shown(f"Back {lane.words}", now, then, "+" if i else "→",
+            arrays.append(Shown(f"Back {_name(lane)}", now, then, "+" if i else "→",
                                 gradient=True))  # fmt: skip
     elif step.grad_input is not None and step.elementwise:
         arrays.append(Shown("∂y/∂x, place by place", step.local(), was.local(), "×"))
@@ -219,6 +220,10 @@ def _of_lane(found: Trace, path: str, lane: Lane) -> tuple[Array, Array]:
     inner = found.step(lane.path)
     back = inner.grad_input if inner.grad_input is not None else np.zeros_like(inner.input)
     return inner.output, back
+
+
+def _name(lane: Lane) -> str:
+    return lane.words.partition(",")[0]
 
 
 def _led(words: str) -> str:

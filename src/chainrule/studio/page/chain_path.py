@@ -96,8 +96,8 @@ class PathView:
                     with w.block("walk-group", "li"):
                         self._group(node)
                 with w.block("walk-layer", "li"):
-                    self._layer(node.step)
-                if node.note:
+                    self._layer(node)
+                if node.note and not node.named:
                     w.text(node.note, "li", "walk-note")
 
     def _group(self, node: Node) -> None:
@@ -111,8 +111,10 @@ class PathView:
                 else:
                     w.block("walk-past").props('aria-hidden="true"')
 
-    def _layer(self, step: Step) -> None:
-        name = w.text(type(step.thing).__name__, "span", "walk-name")
+    def _layer(self, node: Node) -> None:
+        step = node.step
+        words = node.note if node.named else type(step.thing).__name__
+        name = w.text(words, "span", "walk-name")
         name.props["title"] = step.name
         for way in (FORWARD, BACKWARD):
             self._link(step, Stop(step.path, way))

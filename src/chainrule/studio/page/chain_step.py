@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -21,8 +22,10 @@ from chainrule.studio.walk import FORWARD, Stop, name_of
 
 __all__ = ["StepView"]
 
-SIDE, CELL = 224, 28  # pixels: of a picture, of a cell at most
+SIDE, CELL = 208, 26  # pixels: of a picture, of a cell at most
 LINES = 14  # of a docstring
+LONG = 40  # signs of a formula that must be set smaller
+MARKUP = re.compile(r"\\(frac|bar|hat|partial|cdot|sum|operatorname)\b|[{}\\,^_ ]")
 
 
 class StepView:
@@ -36,7 +39,7 @@ class StepView:
     ) -> None:
         self.tab, self.pick, self.choose_output = tab, pick, choose_output
         self.shown: Any = None
-        self.pictures: list[tuple[HeatMap, Any, w.Text]] = []
+        self.pictures: list[tuple[HeatMap, Any, w.Text, w.Text]] = []
         self.link: w.Text | None = None
         self.box = w.block("step")
 
@@ -58,12 +61,13 @@ class StepView:
             self._build(step, way, arrays, image)
         if self.link is not None:
             self.link.props["href"] = net
-        for (picture, places, caption), each in zip(self.pictures, arrays, strict=True):
+        for (picture, places, caption, more), each in zip(self.pictures, arrays, strict=True):
             array = {"after": each.array, "before": each.before}.get(look)
             if array is None:
                 array = each.array - each.before
             picture.show(array, places)
             caption.show(self._caption(each))
+            more.show(each.words)
             chosen = each.chosen
             if place is not None and each.place == place[0]:
                 chosen = place[1]
@@ -82,7 +86,7 @@ class StepView:
             most = float(np.max(np.nan_to_num(moved), initial=0.0))
             if most > 0:
                 words += f" · changed by up to {number(most)}"
-        return f"{words}. {each.words}" if each.words else words
+        return words
 
     def _build(
         self, step: Step, way: str, arrays: list[Shown], image: tuple[int, int] | None
@@ -103,7 +107,7 @@ class StepView:
             with w.block("step-right", "section").props('aria-label="Arrays"'):
                 for row in sorted({each.row for each in arrays}):
                     if row:
-                        w.heading("Kept for the way back" if forward else "By its parameters",
+                        w.heading("Kept for the way back" if forward else "For its parameters",
                                   3, "step-more")  # fmt: skip
                     with w.block("step-arrays"):
                         for each in arrays:
@@ -127,18 +131,15 @@ class StepView:
             if not forward and step.path != LOSS:
                 w.text("With g, the gradient that arrives:", classes="aside")
             for line in lines:
-                w.maths(line)
+                w.maths(line, "maths-long" if len(MARKUP.sub("", line)) > LONG else "")
         else:
             words = documentation(kind).split("\n")
             if len(words) > LINES:
                 words = [*words[:LINES], "…"]
             if any(words):
                 w.text("\n".join(words), classes="step-docs")
-            w.text(
-                "Its docstring has no formula for this way (`.. math::`): the lines below say what "
-                "it does." if any(words) else
-                "It has no docstring: the lines below say what it does.", classes="aside",
-            )  # fmt: skip
+            lack = "Its docstring has no formula for this way" if any(words) else "No docstring"
+            w.text(f"{lack}: the lines below say what it does.", classes="aside")
         if said := remark(step.thing):
             w.text(said, classes="step-remark")
 
@@ -154,9 +155,9 @@ class StepView:
             index = tuple(int(i) for i in np.unravel_index(flat, each.array.shape))
             return self.choose_output(index) if each.output else self.pick((each.place, index))
 
-        if each.sign:
-            w.text(each.sign, "span", "step-sign")
-        with w.block("step-array"):
+        with w.block("step-term"), w.block("step-array"):
+            if each.sign:
+                w.text(each.sign, "span", "step-sign")
             w.heading(each.name, 3)
             caption = w.text(self._caption(each), classes="aside step-shape")
             picture = HeatMap(
@@ -168,7 +169,8 @@ class StepView:
             if each.place or each.output:
                 picture.classes("heat-pick")
             picture.show(each.array, places)
-        self.pictures.append((picture, places, caption))
+            more = w.text(each.words, classes="aside step-more-words")
+        self.pictures.append((picture, places, caption, more))
 
     def _source(self, step: Step, way: str) -> None:
         shown = source(step.thing, way)
