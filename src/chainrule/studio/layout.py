@@ -19,6 +19,7 @@ def arrange(
     image: tuple[int, int] | None = None,
     *,
     kernels: bool = False,
+    planes: bool = False,
     most: int = MOST,
 ) -> Array:
     """Return a matrix of places: which number of the flat array is shown in which cell.
@@ -33,6 +34,8 @@ def arrange(
     kernels : bool
         Four axes are (height, width, input channels, output channels); else they are (samples,
         height, width, channels). Either is shown as images side by side, with -1 between them.
+    planes : bool
+        Four axes are (samples, heads, rows, columns).
     most : int
         How many cells at most.
 
@@ -45,8 +48,8 @@ def arrange(
     """
     places = np.arange(int(np.prod(shape))).reshape(shape)
     if len(shape) == 4:
-        tiles = places.transpose(2, 3, 0, 1) if kernels else places.transpose(0, 3, 1, 2)
-        return _montage(tiles, most)
+        order = (2, 3, 0, 1) if kernels else (0, 1, 2, 3) if planes else (0, 3, 1, 2)
+        return _montage(places.transpose(order), most)
     if places.size == 0:
         return np.full((1, 1), NOTHING)
     matrix = np.atleast_2d(places) if len(shape) < 3 else places.reshape(-1, shape[-1])

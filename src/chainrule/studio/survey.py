@@ -265,7 +265,7 @@ def _silent(layer: str, n: _Notes, samples: int) -> str:
     if samples < ENOUGH:
         return (
             f"{layer}, {n.name}: {n.silent} of {n.units} units {never}. That is too few to call "
-            f"them dead: pause the training, and up to {ENOUGH} and more are looked at."
+            f"them dead: {ENOUGH} are needed."
         )
     return (
         f"{layer}, {n.name}: {n.silent} of {n.units} units are dead: they {never}, so no gradient "

@@ -22,7 +22,7 @@ from chainrule.studio.edits import Edit, Place
 from chainrule.studio.frame import RUNNING, Frame
 from chainrule.studio.numerical import Difference, numerical
 from chainrule.studio.session import Session
-from chainrule.studio.survey import Figures, survey
+from chainrule.studio.survey import ENOUGH, Figures, survey
 from chainrule.studio.trace import Trace
 
 __all__ = ["Views", "shrunk", "templates"]
@@ -61,7 +61,8 @@ class Views:
         self._twin: Model | None = None
         self._build = 0
         self._kept: dict[tuple[int, Hashable], Any] = {}
-        self._pace = np.nan  # seconds that a sample takes in a look at many
+        self._pace = np.nan  # seconds that a sample takes in a look at many,
+        self._start = 0.0  # and the look itself
 
     def of(self, key: Hashable, compute: Callable[[Model, Data, Frame], Result]) -> Result:
         """Return a view of the newest frame; compute it if nobody has asked for it yet.
@@ -124,19 +125,27 @@ class Views:
             order = np.random.default_rng(0).permutation(len(data.rows))
             time_for = LOOK if frame.state == RUNNING else LONG_LOOK
             if np.isnan(self._pace):
-                self._surveyed(model, data, order[:FIRST_LOOK])  # buffers are made
-                self._surveyed(model, data, order[:FIRST_LOOK])
-            count = max(FIRST_LOOK, min(CROWD, int(time_for / self._pace)))
-            return self._surveyed(model, data, order[:count])
+                for count in (FIRST_LOOK, FIRST_LOOK):  # at first buffers are made
+                    alone, _ = self._surveyed(model, data, order[:count])
+                more, _ = self._surveyed(model, data, order[: 4 * FIRST_LOOK])
+                self._pace = max(more - alone, 1e-6) / (3 * FIRST_LOOK)
+                self._start = max(0.0, alone - FIRST_LOOK * self._pace)
+            count = int(max(0.0, time_for - self._start) / self._pace)
+            if frame.state != RUNNING:  # enough to call a unit dead, if that takes no second
+                count = max(count, min(ENOUGH, int(1 / self._pace)))
+            count = max(FIRST_LOOK, min(CROWD, len(order), count))
+            taken, found = self._surveyed(model, data, order[:count])
+            slower = taken / (self._start + count * self._pace)  # than was thought
+            self._pace *= min(2.0, max(0.5, slower))
+            return found
 
         return self.of("figures", compute)
 
-    def _surveyed(self, model: Model, data: Data, samples: Array) -> Figures:
+    def _surveyed(self, model: Model, data: Data, samples: Array) -> tuple[float, Figures]:
         x, y = chosen(model, data, "train", samples)
         start = time.perf_counter()
         found = survey(model, x, y)
-        self._pace = (time.perf_counter() - start) / len(x)
-        return found
+        return time.perf_counter() - start, found
 
     def batch(self, edits: tuple[Edit, ...] = (), *, training: bool = True) -> Trace:
         """Return the last mini-batch (before the first, the first samples) on its way."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from chainrule.layer import Array
-from chainrule.layers import Add, Embedding, Linear, Residual
+from chainrule.layers import Add, Embedding, Linear, MultiHeadAttention, Residual
 from chainrule.studio.anatomy import Lane, Node, lanes, nodes
 from chainrule.studio.trace import LOSS, Step, Trace
 from chainrule.studio.walk import FORWARD, Stop
@@ -17,6 +17,10 @@ __all__ = ["Shown", "arrays_of", "number"]
 
 INPUT = "x"
 MOST_KEPT = 4  # arrays of those that forward keeps
+ATTENTION = {
+    "q": "Queries, a block for each head.", "k": "Keys.", "v": "Values.",
+    "p": "What each step (a row) takes from which (a column): its attention.",
+}  # fmt: skip
 
 
 def number(value: float, *, sign: bool = False) -> str:
@@ -65,6 +69,7 @@ class Shown:
     output: bool = False
     chosen: tuple[int, ...] | None = None
     kernels: bool = False
+    planes: bool = False
     image: bool = False
     gradient: bool = False
     row: int = 0
@@ -141,7 +146,10 @@ def _kept(step: Step, was: Step) -> list[Shown]:
         before = was.kept.get(name)
         fits = before is not None and before.shape == value.shape and value.dtype.kind in "fiub"
         if value.size > 1 and not same and fits and before is not None:
-            arrays.append(Shown(f"self.{name}", value * 1.0, before * 1.0, row=1))
+            planes = isinstance(step.thing, MultiHeadAttention)
+            words = ATTENTION.get(name, "") if planes else ""
+            arrays.append(Shown(f"self.{name}", value * 1.0, before * 1.0, words=words,
+                                planes=planes, row=1))  # fmt: skip
     return arrays[:MOST_KEPT]
 
 

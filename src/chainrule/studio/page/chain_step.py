@@ -145,7 +145,7 @@ class StepView:
 
     def _picture(self, each: Shown, image: tuple[int, int] | None) -> None:
         image = image if each.image else None
-        places = arrange(each.array.shape, image, kernels=each.kernels)
+        places = arrange(each.array.shape, image, kernels=each.kernels, planes=each.planes)
 
         def picked(row: int, column: int, value: float) -> Any:
             inside = 0 <= row < places.shape[0] and 0 <= column < places.shape[1]

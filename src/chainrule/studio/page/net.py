@@ -157,7 +157,7 @@ class _Net:
                 )
             for sentence in words:
                 w.text(sentence, classes="net-finding")
-            if figures.samples < ENOUGH:
+            if words and figures.samples < ENOUGH:
                 w.text(f"This rests on {figures.samples:,} samples.", classes="facts")
 
     def _draw(self, found: Trace, frame: Frame) -> None:
