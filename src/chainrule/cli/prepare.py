@@ -4,7 +4,7 @@ What is decided here in training goes into the model's file as its metadata.
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +174,12 @@ class DataSet:
     x_test: Array
     y_test: Array
     preparation: Preparation
+
+    def suited_to(self, model: Model) -> "DataSet":
+        """Return it as a net takes it: to one that takes indices, whole numbers go as they are."""
+        if not model._net.takes_integers or self.x.dtype.kind not in "iu":
+            return self
+        return replace(self, preparation=replace(self.preparation, mean=0.0, deviation=1.0))
 
 
 @np.errstate(over="ignore", invalid="ignore")  # Preparation looks at the figures

@@ -86,6 +86,8 @@ def train_command(given: Settings, *, config: Path | None, resume: bool, out: Pa
     if not len(data.x) or not len(data.x_test):
         raise ValueError(f"{settings.data}: there is no sample in the data.")
     model = built(settings, data.preparation)
+    data = data.suited_to(model)
+    data.preparation.into(model)
     hashes = made_from(data, str(settings.model))
     for name in _changed(expected, hashes):
         print(f"{name} not those of the run that is repeated: the result will differ.")

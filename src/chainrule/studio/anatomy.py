@@ -1,25 +1,29 @@
-"""A net as it is drawn: layers within layers, arrays as little pictures, the crowd in figures."""
+"""A net as it is drawn: layers within layers, ways beside each other, arrays as pictures."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from chainrule.layer import Array, Layer
-from chainrule.layers import Conv2d, Linear
-from chainrule.studio.trace import Step, Trace
-from chainrule.studio.views import (
-    MOST_CELLS,
-    MOST_TEMPLATES,
-    Histogram,
-    findings,
-    histogram,
-    templates,
+from chainrule.layers import (
+    Add,
+    Bidirectional,
+    Concatenate,
+    Conv2d,
+    Flatten,
+    Graph,
+    Linear,
+    Reshape,
+    Residual,
+    Sequential,
+    TransformerBlock,
 )
+from chainrule.studio.trace import Step, Trace
+from chainrule.studio.views import MOST_CELLS, MOST_TEMPLATES, templates
 
-__all__ = ["Figures", "Node", "Pictures", "figures", "nodes", "pictures", "reads", "weights"]
+__all__ = ["Lane", "Node", "Pictures", "lanes", "nodes", "pictures", "reads", "weights"]
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,39 @@ class Node:
     count : int
         How many parameters it has, with those of the layers in it.
     inside : tuple of Node
+        What is in a ``Sequential`` stands in its place: it does nothing of its own.
+    note : str
+        What happens to its output, or which values it takes, where that is not the next one's.
     """
 
     step: Step
     count: int
     inside: tuple[Node, ...] = ()
+    note: str = ""
+
+    @property
+    def named(self) -> bool:
+        """Whether the note is a name for its output, as in a graph."""
+        return self.note.startswith("v")
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One of the ways through a layer that has others inside.
+
+    Attributes
+    ----------
+    path : str
+        Of what is on it; empty where it is not one layer, or there is none.
+    words : str
+        What it is; empty if it is the only one.
+    nodes : tuple of Node
+        Empty where the input goes past everything, as it is.
+    """
+
+    path: str
+    words: str
+    nodes: tuple[Node, ...]
 
 
 def nodes(found: Trace) -> tuple[Node, ...]:
@@ -49,23 +81,96 @@ def nodes(found: Trace) -> tuple[Node, ...]:
     >>> net = Model([Residual([Linear(2, 2), Tanh()]), Linear(2, 1)], MeanSquaredError())
     >>> tree = nodes(trace(net, np.ones((1, 2), np.float32), np.ones((1, 1), np.float32)))
     >>> [(node.step.path, node.count, len(node.inside)) for node in tree]
-    [('0', 6, 1), ('1', 3, 0), ('loss', 0, 0)]
+    [('0', 6, 2), ('1', 3, 0), ('loss', 0, 0)]
     """
-    here = {step.path for step in found.steps}
+    shown = {step.path: step for step in found.steps if type(step.thing) is not Sequential}
     below: dict[str, list[Step]] = {}
-    for step in found.steps:
+    for step in shown.values():
         above = step.path.rpartition(".")[0]
-        while above and above not in here:  # a container that is only passed through
+        while above and above not in shown:  # a container that is only passed through
             above = above.rpartition(".")[0]
         below.setdefault(above, []).append(step)
 
-    def node(step: Step) -> Node:
-        inside = tuple(node(inner) for inner in below.get(step.path, []))
+    def node(step: Step, above: Step | None) -> Node:
+        inside = tuple(node(inner, step) for inner in below.get(step.path, []))
         own = step.thing.parameters if isinstance(step.thing, Layer) else {}
         count = sum(step.parameters[name].size for name in own if name in step.parameters)
-        return Node(step, count + sum(inner.count for inner in inside), inside)
+        count += sum(inner.count for inner in inside)
+        return Node(step, count, inside, "" if above is None else _note(step, above))
 
-    return tuple(node(step) for step in below.get("", []))
+    return tuple(node(step, None) for step in below.get("", []))
+
+
+def _note(step: Step, above: Step) -> str:
+    """Return which values of a graph a layer takes; or what is added after a part of a block."""
+    within = step.path[len(above.path) + 1 :]
+    if isinstance(above.thing, Graph):
+        first, _, rest = within.partition(".")
+        if rest:
+            return ""
+        taken = above.thing.nodes[int(first) - 1][1][0]
+        return f"v{first} = {type(step.thing).__name__}(v{taken})"
+    if isinstance(above.thing, TransformerBlock):
+        dropping = above.thing.dropout > 0
+        if within == ("drop_1" if dropping else "attention"):
+            return "+ x = u"
+        if within == ("drop_2" if dropping else "net.2"):
+            return "+ u = y"
+    return ""
+
+
+def lanes(node: Node) -> tuple[Lane, ...]:
+    """Return the ways through a layer that has others inside.
+
+    Examples
+    --------
+    >>> from chainrule import Linear, MeanSquaredError, Model, Residual
+    >>> from chainrule.studio.trace import trace
+    >>> net = Model([Residual([Linear(2, 2)])], MeanSquaredError())
+    >>> (node, loss) = nodes(trace(net, np.ones((1, 2)), np.ones((1, 2))))
+    >>> [(lane.words, len(lane.nodes)) for lane in lanes(node)]
+    [('past the layers, as it is', 0), ('through the layers', 1)]
+    """
+    thing, path = node.step.thing, node.step.path
+
+    def of(name: str) -> tuple[Node, ...]:
+        own = f"{path}.{name}"
+        return tuple(
+            n for n in node.inside if n.step.path == own or n.step.path.startswith(f"{own}.")
+        )
+
+    if isinstance(thing, Residual):
+        past = (
+            "past the layers, as it is" if thing.shortcut is None else
+            "past the layers, by the shortcut"
+        )  # fmt: skip
+        return (
+            Lane(f"{path}.shortcut" if thing.shortcut else "", past, of("shortcut")),
+            Lane(f"{path}.inner", "through the layers", of("inner")),
+        )
+    if isinstance(thing, (Add, Concatenate)):
+        return tuple(
+            Lane(f"{path}.{name}", f"branch {int(name) + 1}", of(name)) for name in thing.children()
+        )
+    if isinstance(thing, Bidirectional):
+        return (
+            Lane(f"{path}.layer", "from the first step on", of("layer")),
+            Lane(f"{path}.twin", "from the last step back", of("twin")),
+        )
+    words = ""
+    if isinstance(thing, Graph):
+        words = "v0 is the input" + "".join(
+            f", v{i} = {_joined(what, inputs)}"
+            for i, (what, inputs, *_) in enumerate(thing.nodes, start=1)
+            if isinstance(what, str)
+        )
+    return (Lane("", words, node.inside),)
+
+
+def _joined(what: str, inputs: list[int]) -> str:
+    signs = {"add": " + ", "multiply": " · ", "matmul": " @ ", "concatenate": ", "}
+    words = signs[what].join(f"v{j}" for j in inputs)
+    return f"[{words}]" if what == "concatenate" else words
 
 
 @dataclass(frozen=True)
@@ -146,70 +251,9 @@ def _thinned(stack: Array, form: str, most: int, left: int = 0) -> Pictures:
 def reads(found: Trace) -> str:
     """Return the path of the layer that reads the samples themselves; empty if none does."""
     for step in found.leaves:
-        if isinstance(step.thing, (Linear, Conv2d)):
-            return step.path
+        if isinstance(step.thing, (Linear, Conv2d)) and step.input.size == found.x.size:
+            same = np.array_equal(np.ravel(step.input), np.ravel(found.x), equal_nan=True)
+            return step.path if same else ""
+        if not isinstance(step.thing, (Reshape, Flatten)):
+            return ""
     return ""
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What many samples do in a net.
-
-    Attributes
-    ----------
-    samples : int
-    outputs, gradients : dict of str to Histogram
-        By the layers' paths: of what they give, and of d(loss)/d(what they give).
-    parameters : dict of (str, str) to Histogram
-        Of the gradients of each parameter, by path and name.
-    sizes : dict of str to float
-        The root of the mean square of d(loss)/d(what a layer gives).
-    words : list of str
-        What is wrong; empty if nothing is.
-    """
-
-    samples: int
-    outputs: dict[str, Histogram]
-    gradients: dict[str, Histogram]
-    parameters: dict[tuple[str, str], Histogram]
-    sizes: dict[str, float]
-    words: list[str]
-
-
-def figures(found: Trace) -> Figures:
-    """Return what many samples do in a net.
-
-    Examples
-    --------
-    >>> from chainrule import Linear, MeanSquaredError, Model
-    >>> from chainrule.studio.trace import trace
-    >>> net = Model([Linear(2, 1)], MeanSquaredError())
-    >>> x, y = np.ones((9, 2), np.float32), np.ones((9, 1), np.float32)
-    >>> figures(trace(net, x, y)).outputs["0"].counts.sum()
-    np.int64(9)
-    """
-    leaves = found.leaves
-    back = {step.path: gradient(step) for step in leaves}
-    return Figures(
-        len(found.x),
-        {step.path: histogram(step.output) for step in leaves},
-        {path: histogram(array) for path, array in back.items()},
-        {
-            (step.path, name): histogram(array)
-            for step in leaves
-            for name, array in step.gradients.items()
-        },
-        {path: _size(array) for path, array in back.items()},
-        findings(found),
-    )
-
-
-def gradient(step: Step) -> Array:
-    """Return d(loss)/d(output) of a layer; of the loss, that of what it was given."""
-    given: Any = step.grad_output if step.grad_output.ndim else step.grad_input
-    return np.zeros(0) if given is None else np.asarray(given)
-
-
-def _size(array: Array) -> float:
-    values = array.astype(np.float64)
-    return float(np.sqrt(np.mean(values**2))) if values.size else 0.0

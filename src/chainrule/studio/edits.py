@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from chainrule.layer import Array
 from chainrule.layers import BatchNorm
@@ -25,23 +28,41 @@ Place = tuple[str, tuple[int, ...]]
 
 
 class Undone:
-    """While it is entered, a model keeps what backward needs; then all is as it was before."""
+    """While it is entered, a model keeps what backward needs; then all is as it was before.
 
-    def __init__(self, model: Model, batch_statistics: bool) -> None:
-        self.model, self.batch_statistics = model, batch_statistics
+    What drops values at random drops the same ones each time, if it drops any.
+    """
 
-    def __enter__(self) -> None:
+    def __init__(self, model: Model, batch_statistics: bool, dropping: bool = False) -> None:
+        self.model, self.batch_statistics, self.dropping = model, batch_statistics, dropping
+
+    def __enter__(self) -> Undone:
+        self.quiet = np.errstate(all="ignore")  # that a number is not finite is shown
+        self.quiet.__enter__()
         self.training = self.model.training
         self.state = self.model.get_state()
         self.gradients = self.model.gradients.copy()
-        for part in self.model._functions():
-            of_batch = self.batch_statistics and isinstance(part, BatchNorm)
-            part.set_own_modes(training=of_batch, keeping=True)
+        self.sources = [(part, part._rng) for part in self.model._functions()]
+        self.draw_again()
+        for part, _ in self.sources:
+            own = self.batch_statistics if isinstance(part, BatchNorm) else self.dropping
+            part.set_own_modes(training=own, keeping=True)
+        return self
 
-    def __exit__(self, *_: object) -> None:
+    def draw_again(self) -> None:
+        """Let what is drawn next be what was drawn first."""
+        if self.dropping:
+            source = np.random.default_rng(0)
+            for part, _ in self.sources:
+                part._rng = source
+
+    def __exit__(self, *error: Any) -> None:
+        self.quiet.__exit__(*error)
         self.model.set_state(self.state)
         self.model.gradients = self.gradients
         self.model.training = self.training
+        for part, source in self.sources:
+            part._rng = source
 
 
 def edited(model: Model, x: Array, edits: tuple[Edit, ...]) -> Array:

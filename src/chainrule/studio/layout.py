@@ -6,10 +6,11 @@ import numpy as np
 
 from chainrule.layer import Array
 
-__all__ = ["arrange"]
+__all__ = ["arrange", "thumbnail"]
 
 MOST = 96 * 96  # cells of a picture
-LINE = 32  # a long row is broken into lines
+LINE = 16  # a long row is broken into lines, of so many numbers at least
+THUMB = 28 * 28  # cells of a small picture
 NOTHING = -1  # a cell between two images
 
 
@@ -18,6 +19,7 @@ def arrange(
     image: tuple[int, int] | None = None,
     *,
     kernels: bool = False,
+    planes: bool = False,
     most: int = MOST,
 ) -> Array:
     """Return a matrix of places: which number of the flat array is shown in which cell.
@@ -32,6 +34,8 @@ def arrange(
     kernels : bool
         Four axes are (height, width, input channels, output channels); else they are (samples,
         height, width, channels). Either is shown as images side by side, with -1 between them.
+    planes : bool
+        Four axes are (samples, heads, rows, columns).
     most : int
         How many cells at most.
 
@@ -44,8 +48,8 @@ def arrange(
     """
     places = np.arange(int(np.prod(shape))).reshape(shape)
     if len(shape) == 4:
-        tiles = places.transpose(2, 3, 0, 1) if kernels else places.transpose(0, 3, 1, 2)
-        return _montage(tiles, most)
+        order = (2, 3, 0, 1) if kernels else (0, 1, 2, 3) if planes else (0, 3, 1, 2)
+        return _montage(places.transpose(order), most)
     if places.size == 0:
         return np.full((1, 1), NOTHING)
     matrix = np.atleast_2d(places) if len(shape) < 3 else places.reshape(-1, shape[-1])
@@ -54,10 +58,33 @@ def arrange(
         if image is not None and row.size == image[0] * image[1]:
             matrix = row.reshape(image)
         elif row.size > LINE:
-            lines = np.full(-(-row.size // LINE) * LINE, NOTHING)
-            lines[: row.size] = row
-            matrix = lines.reshape(-1, LINE)
+            matrix = _broken(row, max(LINE, int(np.ceil(np.sqrt(row.size)))))
     return _thinned(matrix, most)
+
+
+def thumbnail(array: Array, image: tuple[int, int] | None = None) -> Array:
+    """Return a small picture of an array: a matrix of some of its numbers, NaN between images.
+
+    Examples
+    --------
+    >>> thumbnail(np.arange(6.0).reshape(1, 6)).tolist()
+    [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+    """
+    if not array.size:
+        return np.full((1, 1), np.nan)
+    places = arrange(array.shape, image, most=THUMB)
+    vector = array.ndim > 0 and array.size == array.shape[-1]
+    seen = image is not None and places.shape == image
+    if (vector or min(places.shape) == 1) and array.size > 3 and not seen:
+        row = places[places >= 0]  # a line would hardly be seen
+        places = _broken(row, int(np.ceil(np.sqrt(1.5 * len(row)))))
+    return np.where(places < 0, np.nan, np.ravel(array)[places])
+
+
+def _broken(row: Array, width: int) -> Array:
+    lines = np.full(-(-row.size // width) * width, NOTHING)
+    lines[: row.size] = row
+    return lines.reshape(-1, width)
 
 
 def _thinned(matrix: Array, most: int) -> Array:

@@ -53,6 +53,7 @@ def numerical(
     edits: tuple[Edit, ...] = (),
     *,
     batch_statistics: bool = False,
+    dropping: bool = False,
 ) -> Difference:
     """Return the derivative of the mean loss by one number, from the loss on both sides of it.
 
@@ -66,7 +67,7 @@ def numerical(
     place : (name, index)
         ``("0.weights", (3, 1))``, or ``("x", (0, 5))`` for a number of the inputs.
     edits : tuple of Edit
-    batch_statistics : bool
+    batch_statistics, dropping : bool
         As for :func:`trace`.
 
     Raises
@@ -84,7 +85,7 @@ def numerical(
     6.0
     """
     exact = model.astype(np.float64)
-    with Undone(exact, batch_statistics):
+    with Undone(exact, batch_statistics, dropping) as mode:
         x = edited(exact, np.array(x), edits)
         if exact._as_input(x).dtype.kind == "f":
             x = x.astype(np.float64)
@@ -93,6 +94,7 @@ def numerical(
 
         def loss_at(value: float) -> float:
             array[place[1]] = value
+            mode.draw_again()
             exact.loss(x, y)
             return exact.cost.mean()
 

@@ -147,6 +147,7 @@ def _function(target: str, data: str) -> Own:
     found = _data(load_data(data))
     wanted = named_nets.Wanted(found.sample_shape, found.outputs, regression=found.regression)
     recipe = Recipe(found.name, OWN, OWN, "adam", 0.001)
+    found = _data(found.held.suited_to(named_nets.build(target, wanted)))
     return Own(target, found, recipe, lambda: named_nets.build(target, wanted), target)
 
 

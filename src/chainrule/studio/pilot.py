@@ -155,6 +155,7 @@ class Pilot(Callback):
                     return
                 self._reach()
                 self._changed.wait()
+                self._spent = 0.0  # looking at what stands still takes nothing from a training
 
     def _look(self, run: "Run") -> None:
         start = time.perf_counter()

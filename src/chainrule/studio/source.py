@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
 from dataclasses import dataclass
 
-from chainrule.layer import Function
+from chainrule.layer import Function, Layer
 
-__all__ = ["Source", "source", "working"]
+__all__ = ["Source", "helpers", "source", "working"]
+
+MOST_HELPERS = 8  # methods that are shown beside one
+NO_HELPER = re.compile("_wrong|_check|_real_steps|prepare$|parameter_shapes$")
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,31 @@ def source(thing: Function, method: str) -> Source | None:
         first,
         tuple(line.rstrip("\n") for line in lines),
     )
+
+
+def helpers(thing: Function, method: str) -> tuple[str, ...]:
+    """Return the methods of a layer that one of its methods calls, directly or not.
+
+    Those with a name for others come first. Those that every layer has are left out, and those that
+    check what comes in: they compute nothing.
+
+    Examples
+    --------
+    >>> from chainrule import GRU
+    >>> helpers(GRU(3, 2), "forward")[:2]
+    ('step', '_by_steps')
+    """
+    found: dict[str, None] = {}
+    waiting = [method]
+    while waiting and len(found) < MOST_HELPERS:
+        shown = source(thing, waiting.pop(0))
+        for name in re.findall(r"self\.(\w+)\(", "\n".join(shown.lines)) if shown else ():
+            own = getattr(type(thing), name, None)
+            plain = inspect.isfunction(own) and name != method and not NO_HELPER.match(name)
+            if plain and getattr(Layer, name, None) is not own and name not in found:
+                found[name] = None
+                waiting.append(name)
+    return tuple(sorted(found, key=lambda name: name.startswith("_")))
 
 
 def working(shown: Source) -> tuple[int, ...]:

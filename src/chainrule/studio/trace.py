@@ -148,11 +148,11 @@ def trace(
     edits: tuple[Edit, ...] = (),
     *,
     batch_statistics: bool = False,
+    dropping: bool = False,
 ) -> Trace:
     """Send a mini-batch forward and back, and write down every array.
 
-    Nothing is dropped at random, since chance has no derivative. Parameters, gradients and running
-    statistics are afterwards as they were.
+    Parameters, gradients and running statistics are afterwards as they were.
 
     Parameters
     ----------
@@ -165,6 +165,8 @@ def trace(
     batch_statistics : bool
         Whether BatchNorm uses the mean and deviation of this mini-batch, as in training, or its
         running ones, as it must for a single sample.
+    dropping : bool
+        Whether Dropout drops: always the same numbers, so that a trace can be compared with others.
 
     Raises
     ------
@@ -181,7 +183,7 @@ def trace(
     >>> found.step("2").gradients["weights"].shape
     (3, 1)
     """
-    with Undone(model, batch_statistics):
+    with Undone(model, batch_statistics, dropping):
         x = edited(model, np.array(x), edits)
         notes = _Notes(model)
         try:
@@ -260,10 +262,17 @@ class _Notes:
             output=y,
             kept=notes["kept"],
             grad_output=np.ones(()) if grad is None else grad,
-            grad_input=None if x.dtype.kind != "f" and path != LOSS else grad_x,
+            grad_input=None if path != LOSS and _are_indices(thing, x) else grad_x,
             parameters={name: np.array(getattr(thing, name)) for name in own},
             gradients={name: np.array(getattr(thing, names[name])) for name in own},
         )
+
+
+def _are_indices(thing: Function, x: Array) -> bool:
+    """Whether what a layer is given are indices, which have no derivative."""
+    return x.dtype.kind != "f" or (
+        isinstance(thing, Layer) and thing.takes_integers and bool((x == np.floor(x)).all())
+    )
 
 
 def _kept(thing: Function) -> dict[str, Array]:

@@ -8,36 +8,35 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 
 from chainrule.layer import Array
-from chainrule.layers import Conv2d, Linear, ReLU
+from chainrule.layers import Conv2d, Linear
 from chainrule.model import Model
 from chainrule.studio import nets
 from chainrule.studio import trace as traces
 from chainrule.studio.data import Data
 from chainrule.studio.edits import Edit, Place
-from chainrule.studio.frame import Frame
+from chainrule.studio.frame import RUNNING, Frame
 from chainrule.studio.numerical import Difference, numerical
 from chainrule.studio.runs import Shelf
 from chainrule.studio.search import Errands
 from chainrule.studio.session import Session
+from chainrule.studio.survey import ENOUGH, Figures, survey
 from chainrule.studio.trace import Trace
 
-__all__ = ["Histogram", "Views", "findings", "histogram", "shrunk", "templates"]
+__all__ = ["Views", "shrunk", "templates"]
 
 Result = TypeVar("Result")
 
 MOST_CELLS = 64 * 64  # of an array that is shown
 KEPT = 64  # views that are remembered
-BINS = 32
-CROWD = 512  # samples that findings are made from: fewer call a rare unit dead
+CROWD = 512  # samples that are looked at together, at most
+LOOK, LONG_LOOK = 0.03, 0.25  # seconds that it may take while a training runs, and while none does
+FIRST_LOOK = 16  # samples by which is found how long one takes
 MOST_TEMPLATES = 64
-DEAD = 1.0  # the share of samples for which a unit gives 0
-VANISHED, EXPLODED = 1e-3, 1e3  # of the first layer's gradients beside the last one's
 
 
 class Views:
@@ -65,6 +64,8 @@ class Views:
         self._twin: Model | None = None
         self._build = 0
         self._kept: dict[tuple[int, Hashable], Any] = {}
+        self._pace = np.nan  # seconds that a sample takes in a look at many,
+        self._start = 0.0  # and the look itself
 
     def of(self, key: Hashable, compute: Callable[[Model, Data, Frame], Result]) -> Result:
         """Return a view of the newest frame; compute it if nobody has asked for it yet.
@@ -86,6 +87,7 @@ class Views:
             if self._twin is None or self._build != frame.build:
                 self._twin, self._build = training.twin(), frame.build
                 self._kept.clear()
+                self._pace = np.nan
             frame.into(self._twin)
             found = compute(self._twin, training.data, frame)
             while len(self._kept) >= KEPT:
@@ -94,8 +96,18 @@ class Views:
             self.session.charge(time.perf_counter() - start)
         return found
 
-    def sample(self, split: str, index: int, edits: tuple[Edit, ...] = ()) -> Trace:
+    def sample(
+        self, split: str, index: int, edits: tuple[Edit, ...] = (), *, training: bool = False
+    ) -> Trace:
         """Return one sample on its way through the net and back.
+
+        Parameters
+        ----------
+        split : str
+        index : int
+        edits : tuple of Edit
+        training : bool
+            Whether layers behave as in training.
 
         Raises
         ------
@@ -105,32 +117,52 @@ class Views:
 
         def compute(model: Model, data: Data, frame: Frame) -> Trace:
             x, y = chosen(model, data, split, np.array([index]))
-            return traces.trace(model, x, y, edits)
+            return traces.trace(model, x, y, edits, **_mode(x, training))
 
-        return self.of(("sample", split, index, edits), compute)
+        return self.of(("sample", split, index, edits, training), compute)
 
-    def crowd(self, most: int = CROWD) -> Trace:
-        """Return many samples on their way: for what is said of units and gradients."""
+    def figures(self) -> Figures:
+        """Return what many samples do: as many as can be looked at in a moment."""
 
-        def compute(model: Model, data: Data, frame: Frame) -> Trace:
-            samples = np.random.default_rng(0).permutation(len(data.rows))[:most]
-            x, y = chosen(model, data, "train", samples)
-            return traces.trace(model, x, y, batch_statistics=len(x) > 1)
+        def compute(model: Model, data: Data, frame: Frame) -> Figures:
+            order = np.random.default_rng(0).permutation(len(data.rows))
+            time_for = LOOK if frame.state == RUNNING else LONG_LOOK
+            if np.isnan(self._pace):
+                for count in (FIRST_LOOK, FIRST_LOOK):  # at first buffers are made
+                    alone, _ = self._surveyed(model, data, order[:count])
+                more, _ = self._surveyed(model, data, order[: 4 * FIRST_LOOK])
+                self._pace = max(more - alone, 1e-6) / (3 * FIRST_LOOK)
+                self._start = max(0.0, alone - FIRST_LOOK * self._pace)
+            count = int(max(0.0, time_for - self._start) / self._pace)
+            if frame.state != RUNNING:  # enough to call a unit dead, if that takes no second
+                count = max(count, min(ENOUGH, int(1 / self._pace)))
+            count = max(FIRST_LOOK, min(CROWD, len(order), count))
+            taken, found = self._surveyed(model, data, order[:count])
+            slower = taken / (self._start + count * self._pace)  # than was thought
+            self._pace *= min(2.0, max(0.5, slower))
+            return found
 
-        return self.of(("crowd", most), compute)
+        return self.of("figures", compute)
 
-    def batch(self, edits: tuple[Edit, ...] = ()) -> Trace:
+    def _surveyed(self, model: Model, data: Data, samples: Array) -> tuple[float, Figures]:
+        x, y = chosen(model, data, "train", samples)
+        start = time.perf_counter()
+        found = survey(model, x, y)
+        return time.perf_counter() - start, found
+
+    def batch(self, edits: tuple[Edit, ...] = (), *, training: bool = True) -> Trace:
         """Return the last mini-batch (before the first, the first samples) on its way."""
 
         def compute(model: Model, data: Data, frame: Frame) -> Trace:
             x, y = chosen(model, data, "train", batch_of(data, frame))
-            return traces.trace(model, x, y, edits, batch_statistics=len(x) > 1)
+            return traces.trace(model, x, y, edits, **_mode(x, training))
 
-        return self.of(("batch", edits), compute)
+        return self.of(("batch", edits, training), compute)
 
     def numerical(
-        self, place: Place, edits: tuple[Edit, ...] = (), split: str = "train", index: int = -1
-    ) -> Difference:
+        self, place: Place, edits: tuple[Edit, ...] = (), split: str = "train", index: int = -1,
+        training: bool | None = None,
+    ) -> Difference:  # fmt: skip
         """Return the derivative by one number, of a sample's loss, from the loss alone.
 
         Parameters
@@ -141,20 +173,27 @@ class Views:
         split : str
         index : int
             The sample; -1 for the last mini-batch.
+        training : bool, optional
+            Whether layers behave as in training; None for a mini-batch alone.
 
         Raises
         ------
         ValueError
             If there is no such sample or place.
         """
+        as_in_training = index < 0 if training is None else training
 
         def compute(model: Model, data: Data, frame: Frame) -> Difference:
             samples = batch_of(data, frame) if index < 0 else np.array([index])
             x, y = chosen(model, data, split, samples)
-            many = index < 0 and len(x) > 1
-            return numerical(model, x, y, place, edits, batch_statistics=many)
+            return numerical(model, x, y, place, edits, **_mode(x, as_in_training))
 
-        return self.of(("numerical", place, edits, split, index), compute)
+        return self.of(("numerical", place, edits, split, index, as_in_training), compute)
+
+
+def _mode(x: Array, training: bool) -> dict[str, bool]:
+    """Return how layers behave: one sample alone has no mean and deviation of its own."""
+    return {"batch_statistics": training and len(x) > 1, "dropping": training}
 
 
 def batch_of(data: Data, frame: Frame) -> Array:
@@ -198,45 +237,6 @@ def shrunk(array: Array, most: int = MOST_CELLS) -> tuple[Array, tuple[int, ...]
     return matrix[:: skip[0], :: skip[1]], (skip[0], skip[1])
 
 
-@dataclass(frozen=True)
-class Histogram:
-    """How often values fall into intervals of one width.
-
-    Attributes
-    ----------
-    low, high : float
-        The least and the greatest finite value.
-    counts : array of int
-    zeros : float
-        The share of values that are 0.
-    broken : int
-        How many are NaN or infinite.
-    """
-
-    low: float
-    high: float
-    counts: Array
-    zeros: float
-    broken: int
-
-
-def histogram(array: Array, bins: int = BINS) -> Histogram:
-    """Count the values of an array.
-
-    Examples
-    --------
-    >>> histogram(np.array([0.0, 1.0, np.nan, 1.0]), bins=2).counts.tolist()
-    [1, 2]
-    """
-    values = np.ravel(array)
-    finite = values[np.isfinite(values)].astype(np.float64)
-    if not finite.size:
-        return Histogram(0.0, 0.0, np.zeros(bins, np.intp), 0.0, values.size)
-    low, high = float(finite.min()), float(finite.max())
-    counts, _ = np.histogram(finite, bins, range=(low, high) if high > low else (low - 1, low + 1))
-    return Histogram(low, high, counts, float((finite == 0).mean()), values.size - finite.size)
-
-
 def templates(
     layer: Linear | Conv2d,
     image_shape: tuple[int, int] | None,
@@ -258,66 +258,3 @@ def templates(
     if image_shape is None or weights.shape[0] != image_shape[0] * image_shape[1]:
         return []
     return [np.array(unit.reshape(image_shape)) for unit in weights.T[:most]]
-
-
-def findings(found: Trace) -> list[str]:
-    """Return in words what is wrong with the numbers of a mini-batch, if something is.
-
-    Examples
-    --------
-    >>> from chainrule import MeanSquaredError
-    >>> net = Model([Linear(2, 2), ReLU(), Linear(2, 1)], MeanSquaredError())
-    >>> net.layers[0].biases -= 100
-    >>> x, y = np.ones((8, 2), np.float32), np.zeros((8, 1), np.float32)
-    >>> print(findings(traces.trace(net, x, y))[0])
-    Layer 1, ReLU(): 2 of 2 units are dead: they give 0 for every one of the 8 samples, so no
-    gradient reaches their weights. A lower learning rate, or LeakyReLU, keeps units alive.
-    """
-    words = [w for step in found.leaves for w in (_not_finite(step), _dead(step, found)) if w]
-    learning = [s for s in found.leaves if s.gradients]
-    if len(learning) >= 2:
-        first, last = (_typical(step) for step in (learning[0], learning[-1]))
-        if last > 0 and first <= VANISHED * last:
-            words.append(
-                f"The gradients vanish: those of layer {learning[0].path} are about {first:.1g}, "
-                f"those of layer {learning[-1].path} about {last:.1g}. ReLU, BatchNorm or Residual "
-                "let them through."
-            )
-        if first > 0 and first >= EXPLODED * last:
-            words.append(
-                f"The gradients explode: those of layer {learning[0].path} are about {first:.1g}, "
-                f"those of layer {learning[-1].path} about {last:.1g}. A lower learning rate or "
-                "BatchNorm holds them."
-            )
-    return words
-
-
-def _typical(step: traces.Step) -> float:
-    """Return the root of the mean square of a layer's gradients."""
-    values = np.concatenate([np.ravel(g) for g in step.gradients.values()]).astype(np.float64)
-    return float(np.sqrt(np.mean(values**2))) if values.size else 0.0
-
-
-def _not_finite(step: traces.Step) -> str:
-    named = [("output", step.output), ("gradient", step.grad_input)]
-    for what, array in named:
-        if array is not None and not np.isfinite(array).all():
-            return (
-                f"Layer {step.path}, {step.name}: its {what} is no finite number everywhere. Begin "
-                "anew with a lower learning rate."
-            )
-    return ""
-
-
-def _dead(step: traces.Step, found: Trace) -> str:
-    if not isinstance(step.thing, ReLU) or len(step.output) < 8:  # few samples say little
-        return ""
-    units = step.output.reshape(-1, step.output.shape[-1])
-    dead = int(((units == 0).mean(axis=0) >= DEAD).sum())
-    if not dead:
-        return ""
-    return (
-        f"Layer {step.path}, {step.name}: {dead} of {units.shape[1]} units are dead: they give 0 "
-        f"for every one of the {len(step.output)} samples, so no gradient reaches their weights. "
-        "A lower learning rate, or LeakyReLU, keeps units alive."
-    )

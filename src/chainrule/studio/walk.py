@@ -6,13 +6,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from chainrule.layer import Array
 from chainrule.layers import Sequential
 from chainrule.studio.edits import Edit, Place
-from chainrule.studio.trace import Step, Trace
+from chainrule.studio.trace import LOSS, Step, Trace
 
 __all__ = [
-    "BACKWARD", "FORWARD", "MOST_EDITS", "Stop", "as_words", "edits_as_words", "read_edits",
-    "read_place", "walk", "with_edit",
+    "BACKWARD", "FORWARD", "MOST_EDITS", "Stop", "as_words", "edits_as_words", "name_of",
+    "read_edits", "read_place", "spoilt", "walk", "with_edit",
 ]  # fmt: skip
 
 FORWARD, BACKWARD = "forward", "backward"
@@ -58,6 +61,63 @@ def walk(found: Trace) -> tuple[Stop, ...]:
         *(Stop(path, FORWARD) for path in paths),
         *(Stop(path, BACKWARD) for path in reversed(paths)),
     )
+
+
+def name_of(stop: Stop) -> str:
+    """Return in words where a stop is.
+
+    Examples
+    --------
+    >>> name_of(Stop("2.inner.0", "backward"))
+    'backward through layer 2.inner.0'
+    """
+    where = "the loss" if stop.path == LOSS else f"layer {stop.path}"
+    return f"{stop.way} through {where}"
+
+
+def spoilt(found: Trace) -> tuple[Stop, str] | None:
+    """Return the first stop that gives no finite numbers, and why; None if all are finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from chainrule import Linear, MeanSquaredError, Model
+    >>> from chainrule.studio.trace import trace
+    >>> net = Model([Linear(2, 1)], MeanSquaredError())
+    >>> net.layers[0].weights[0] = np.nan
+    >>> found = trace(net, np.ones((1, 2), np.float32), np.zeros((1, 1), np.float32))
+    >>> stop, words = spoilt(found)
+    >>> stop.path, words
+    ('0', '1 of the 2 numbers in its weights is NaN or infinite')
+    """
+    for stop in walk(found):
+        step = found.step(stop.path)
+        if stop.way == FORWARD:
+            if not _finite(step.input) and not any(_within(s, step) for s in found.steps):
+                return stop, "its input is no finite number everywhere"
+            for name, array in step.parameters.items():
+                if not _finite(array):
+                    bad = int(array.size - np.isfinite(array).sum())
+                    verb = "is" if bad == 1 else "are"
+                    return stop, (
+                        f"{bad:,} of the {array.size:,} numbers in its {name.replace('_', ' ')} "
+                        f"{verb} NaN or infinite"
+                    )
+            if not _finite(step.output):
+                return stop, "what it makes of finite numbers is too large, or not defined"
+        else:
+            arrays = [step.grad_input, *step.gradients.values()]
+            if not all(array is None or _finite(array) for array in arrays):
+                return stop, "the gradient that leaves it is too large, or not defined"
+    return None
+
+
+def _within(inner: Step, outer: Step) -> bool:
+    return inner.path.startswith(f"{outer.path}.")
+
+
+def _finite(array: Array) -> bool:
+    return bool(np.isfinite(array).all())
 
 
 def as_words(place: Place) -> str:

@@ -6,7 +6,7 @@ import json
 
 from nicegui.element import Element
 
-from chainrule.studio.views import Histogram
+from chainrule.studio.survey import Histogram
 
 __all__ = ["Bars"]
 

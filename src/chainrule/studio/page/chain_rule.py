@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import time
 
 import numpy as np
 from nicegui import ui
 
-from chainrule.layer import Array
 from chainrule.studio.edits import Edit, Place
-from chainrule.studio.frame import Frame
+from chainrule.studio.formulas import has_modes
+from chainrule.studio.frame import RUNNING, Frame
 from chainrule.studio.page import widgets as w
-from chainrule.studio.page.chain_step import StepView, number, shape_words
+from chainrule.studio.page.chain_arrays import number
+from chainrule.studio.page.chain_path import GO, PathView
+from chainrule.studio.page.chain_step import StepView
 from chainrule.studio.page.chain_touch import Touch
 from chainrule.studio.page.tab import Tab
 from chainrule.studio.trace import LOSS, Trace
@@ -21,9 +24,10 @@ from chainrule.studio.walk import (
     Stop,
     as_words,
     edits_as_words,
+    name_of,
     read_edits,
     read_place,
-    walk,
+    spoilt,
     with_edit,
 )
 
@@ -32,6 +36,9 @@ __all__ = ["show"]
 BATCH = "batch"
 SPLITS = {"train": "a sample to learn from", "test": "a sample held out", BATCH: "a mini-batch"}
 SHOWN = {"after": "after the changes", "before": "before them", "change": "the difference"}
+PREDICTING, TRAINING = "predict", "train"
+BETWEEN = 0.3  # seconds between two pictures of a training that runs
+MODES = {PREDICTING: "as in predicting", TRAINING: "as in training"}
 
 
 def show(tab: Tab) -> None:
@@ -46,25 +53,29 @@ class _ChainRule:
         self.tab = tab
         self.split, self.sample, self.at = "train", 0, Stop("", FORWARD)
         self.edits: tuple[Edit, ...] = ()
+        self.sound: tuple[Edit, ...] = ()  # the last changes that the net took
         self.place: Place | None = None
         self.output: tuple[int, ...] | None = None
-        self.shown = "after"
-        self.stops: tuple[Stop, ...] = ()
-        self.names: tuple[str, ...] = ()
+        self.shown, self.mode = "after", ""
         self.build = 0
+        self.last_state: object = None
+        self.last_shown = 0.0
         words = self._read_address()
         w.heading("The chain rule, step by step", 1)
         w.text(
             "Walk a sample forward through the net to its loss, and the gradient back: each layer "
-            "multiplies what arrives by its own derivative. Click a pixel or weight to change it.",
+            "multiplies what arrives by its own derivative. Click a pixel or a weight to change "
+            "it. Blue is below zero, orange above.",
             classes="lead",
         )
         self._bar()
-        self.path = w.block("walk", "nav").props('aria-label="The walk"')
-        self.panel = w.block("step-panel")
-        with self.panel:
-            self.view = StepView(tab, self.pick, self.choose_output)
+        self.path = PathView(self.go, self._address)
+        self.facts = w.text("", classes="facts walk-facts")
+        self.facts.props["role"] = "status"
+        self._broken()
+        self.view = StepView(tab, self.pick, self.choose_output)
         self.touch = Touch(tab, self.change, self.take_back)
+        self.view.code_below()
         tab.on_frame(self.show_frame)
         if words:
             ui.timer(0.1, lambda: tab.say(words), once=True)
@@ -84,10 +95,11 @@ class _ChainRule:
             self.at = Stop(
                 query.get("layer", ""), BACKWARD if query.get("way") == BACKWARD else FORWARD
             )
+            self.mode = query["mode"] if query.get("mode") in MODES else ""
+            self.shown = query["view"] if query.get("view") in SHOWN else "after"
             self.edits = read_edits(query.get("edits", ""))
             self.place = read_place(query["place"]) if "place" in query else None
             self.output = read_place(f"y:{query['out']}")[1] if "out" in query else None
-            self.shown = query["view"] if query.get("view") in SHOWN else "after"
         except ValueError as error:
             return str(error)
         return ""
@@ -96,6 +108,9 @@ class _ChainRule:
         with w.block("walk-bar", "section").props('aria-label="What walks"'):
             self.choice = w.Choice("Walk with", SPLITS, self.split, self.on_split)
             self.number = w.Number("Number", self.sample, self.on_sample, least=0, step="1")
+            self.number.set_visibility(self.split != BATCH)
+            self.modes = w.Choice("Layers behave", MODES, self._mode(), self.on_mode)
+            self.modes.set_visibility(False)
             with w.block("buttons"):
                 w.button("⇤", lambda: self.move(-(10**6)), title="To the beginning", keys="Home")
                 w.button("← Back", lambda: self.move(-1), title="One step back", keys="ArrowLeft")
@@ -105,108 +120,154 @@ class _ChainRule:
                 )  # fmt: skip
                 w.button("To the loss", self.to_loss, title="To the loss", keys="L")
             self.look = w.Choice("Show", SHOWN, self.shown, self.on_shown)
-        self.facts = w.text("", classes="facts walk-facts")
-        self.facts.props["role"] = "status"
+            self.look.set_visibility(False)
+
+    def _broken(self) -> None:
+        self.broken = w.block("walk-broken").props("role=status")
+        self.broken.set_visibility(False)
+        with self.broken:
+            self.broken_words = w.text("", "span")
+            self.broken_link = w.link("Go there", "")
+        self.broken_at = Stop("", FORWARD)
+        self.broken_link.on("click", lambda _: self.go(self.broken_at), js_handler=GO)
 
     # -- what is shown --------------------------------------------------------------------------
 
     async def show_frame(self, frame: Frame) -> None:
         """Show the walk through the net as it is now."""
+        state, now = self._state(), time.monotonic()
+        same = state == self.last_state and frame.build == self.build
+        if frame.state == RUNNING and same and now < self.last_shown + BETWEEN:
+            return  # the next frame will do
+        self.last_state, self.last_shown = state, now
         if frame.build != self.build and self.build:  # another net: its places are others
             self.edits, self.place, self.output = (), None, None
         self.build = frame.build
+        self._keep_in_range()
         before = await self.tab.compute(self._trace, ())
         if before is None:
+            self.facts.show("Nothing can be shown of this net: the words above say why.")
             return
         after = before
         if self.edits:
             found = await self.tab.compute(self._trace, self.edits)
-            if found is None:  # a change of an address that this net has no place for
-                self.edits, self.place = (), None
-            else:
-                after = found
-        self._show_path(after)
+            if found is None:  # a change that this net has no place for, or does not take
+                self.edits = self.sound if self.sound != self.edits else ()
+                found = before if not self.edits else await self.tab.compute(
+                    self._trace, self.edits
+                )  # fmt: skip
+            after = found or before
+        self.sound = self.edits
+        data = self.tab.session.data
+        running = frame.state == RUNNING
+        self.path.show(after, self.build, data.image_shape, running=running)
+        self._stand()
+        self.path.mark(self.at)
         self._show_facts(before, after)
-        step, was = after.step(self.at.path), before.step(self.at.path)
+        self._show_broken(after)
         self.look.set_visibility(bool(self.edits))
-        image = self.tab.session.data.image_shape
+        self.modes.set_visibility(has_modes(step.thing for step in after.steps))
         self.view.show(
-            after, step, was, self.at.way, image, self.place, self.output,
-            self.shown if self.edits else "after", self.build,
+            after, before, self.at, data.image_shape, self.place, self.output,
+            self.shown if self.edits else "after", self.build, self._address_in_the_net(),
         )  # fmt: skip
         split, index = ("train", -1) if self.split == BATCH else (self.split, self.sample)
-        self.touch.show(before, after, self.place, self.edits, split, index)
+        self.touch.show(
+            before, after, self.place, self.edits, split, index, training=self._mode() == TRAINING
+        )
 
     def _trace(self, edits: tuple[Edit, ...]) -> Trace:
-        views = self.tab.views
+        views, training = self.tab.views, self._mode() == TRAINING
         if self.split == BATCH:
-            return views.batch(edits)
-        return views.sample(self.split, self.sample, edits)
+            return views.batch(edits, training=training)
+        return views.sample(self.split, self.sample, edits, training=training)
 
-    def _show_path(self, found: Trace) -> None:
-        stops = walk(found)
-        names = tuple(found.step(stop.path).name for stop in stops)
-        if (stops, names) != (self.stops, self.names):
-            self.stops, self.names = stops, names
-            self.links: list[w.Text] = []
-            self.path.clear()
-            with self.path:
-                half = len(stops) // 2
-                for way, part in ((FORWARD, stops[:half]), (BACKWARD, stops[half:][::-1])):
-                    w.text("forward →" if way == FORWARD else "← backward", "span", "walk-way")
-                    with w.block(f"walk-row walk-{way}", "ol"):
-                        for stop in part:
-                            with w.block("walk-stop", "li"):
-                                self._stop(found, stop)
-        if self.at not in stops:
-            if self.at.path:
-                self.tab.say(f"this net has no layer {self.at.path!r:.40}: here is the first.")
-            self.at = stops[0]
-        for link, stop in zip(self.links, self._in_rows(), strict=True):
-            here = stop == self.at
-            if here != (link.props.get("aria-current") == "step"):
-                link.props.set_optional("aria-current", "step" if here else None)
+    def _state(self) -> tuple[object, ...]:
+        return (self.split, self.sample, self.at, self.edits, self.place, self.output, self.shown,
+                self.mode)  # fmt: skip
 
-    def _in_rows(self) -> tuple[Stop, ...]:
-        half = len(self.stops) // 2
-        return (*self.stops[:half], *self.stops[half:][::-1])
+    def _mode(self) -> str:
+        return self.mode or (TRAINING if self.split == BATCH else PREDICTING)
 
-    def _stop(self, found: Trace, stop: Stop) -> None:
-        step = found.step(stop.path)
-        link = w.link(type(step.thing).__name__, self._address(stop))
-        array = step.output if stop.way == FORWARD else step.grad_input
-        shape = "indices" if array is None else shape_words(array)
-        link.props["title"] = f"{step.name}: {shape} {'out' if stop.way == FORWARD else 'back'}"
-        link.props["aria-label"] = f"{stop.way}, {stop.path}, {step.name}"
-        link.on("click", lambda _: self.go(stop), js_handler="event => { if (!event.ctrlKey && "
-                "!event.metaKey && !event.shiftKey) { event.preventDefault(); "
-                "event.stopPropagation(); emit(); } }")  # fmt: skip
-        self.links.append(link)
+    def _keep_in_range(self) -> None:
+        data = self.tab.session.data
+        last = len(data.part("train" if self.split == BATCH else self.split)[1]) - 1
+        if self.sample > last:
+            self.tab.say(f"{data.name} has the samples 0 to {last:,} here: this is the last one.")
+            self.sample = last
+            self.number.show(last)
+
+    def _stand(self) -> None:
+        """Stand at a stop that there is."""
+        stops = self.path.stops
+        if self.at in stops:
+            return
+        above = f"{self.at.path}."
+        inside = [s for s in stops if s.path.startswith(above) and s.way == self.at.way]
+        if self.at.path and inside:  # a chain does nothing of its own: its first layer stands there
+            self.at = inside[0]
+            return
+        if self.at.path:
+            self.tab.say(f"this net has no layer {self.at.path!r:.40}: here is the first.")
+        self.at = stops[0]
 
     def _address(self, stop: Stop) -> str:
         return self.tab.link(
             self.tab.part, **{**self.tab.query, "layer": stop.path, "way": stop.way}
         )
 
+    def _address_in_the_net(self) -> str:
+        sample = {} if self.split == BATCH else {"split": self.split, "sample": self.sample}
+        return self.tab.link("net", layer=self.at.path, **sample)
+
+    def _show_broken(self, found: Trace) -> None:
+        first = spoilt(found)
+        self.broken.set_visibility(first is not None)
+        if first is None:
+            return
+        self.broken_at, why = first
+        self.broken_link.props["href"] = self._address(self.broken_at)
+        self.broken_link.set_visibility(self.broken_at != self.at)
+        number = self.path.stops.index(self.broken_at) + 1
+        cure = (
+            "Take the changes back." if self.edits else
+            "Such a net learns nothing more: Reset, and begin anew with a lower learning rate."
+        )  # fmt: skip
+        self.broken_words.show(
+            f"No finite numbers (NaN or ∞): they begin at step {number}, "
+            f"{name_of(self.broken_at)}: {why}. All that follows from it is spoilt. {cure}"
+        )
+
     def _show_facts(self, before: Trace, after: Trace) -> None:
         data = self.tab.session.data
-        words = f"{len(after.x)} samples" if self.split == BATCH else self._label(after.y)
+        count = len(after.x)
+        words = f"{count} sample{'s' if count > 1 else ''} of the last mini-batch"
+        if self.split != BATCH:
+            words = self._label(after)
         loss = f"loss {number(after.loss)}"
         if self.edits:
             loss = (
                 f"loss {number(before.loss)} → {number(after.loss)} "
                 f"({number(after.loss - before.loss, sign=True)}) by hand"
             )
-        here = self.stops.index(self.at) + 1
-        self.facts.show(f"Step {here} of {len(self.stops)} · {data.name}: {words} · {loss}")
+        here = self.path.stops.index(self.at) + 1
+        where = f"Step {here} of {len(self.path.stops)}, {name_of(self.at)}"
+        self.facts.show(f"{where} · {data.name}: {words} · {loss}")
 
-    def _label(self, y: Array) -> str:
+    def _label(self, found: Trace) -> str:
         data = self.tab.session.data
+        out, y = found.outputs, found.y
         with contextlib.suppress(IndexError, ValueError, TypeError):
             if data.regression:
-                return f"target {number(float(np.ravel(y)[0]))}"
+                return (
+                    f"sample {self.sample}, target {number(float(np.ravel(y)[0]))}, the net says "
+                    f"{number(float(np.ravel(out)[0]))}"
+                )
             place = int(np.ravel(y)[0]) if y.size == 1 else int(np.argmax(y))
-            return f"sample {self.sample}, labelled {data.classes[place]}"
+            words = f"sample {self.sample}, labelled {data.classes[place]}"
+            if out.shape == (1, data.outputs) and np.isfinite(out).all():
+                words += f", the net says {data.classes[int(out.argmax())]}"
+            return words
         return f"sample {self.sample}"
 
     # -- what is done ---------------------------------------------------------------------------
@@ -214,13 +275,13 @@ class _ChainRule:
     def _remember(self) -> None:
         self.tab.remember(
             split=self.split, sample=None if self.split == BATCH else self.sample,
-            layer=self.at.path, way=self.at.way, edits=edits_as_words(self.edits),
+            layer=self.at.path, way=self.at.way, mode=self.mode or None,
+            edits=edits_as_words(self.edits),
             place=None if self.place is None else as_words(self.place),
             out=None if self.output is None else ".".join(map(str, self.output)),
             view=None if self.shown == "after" else self.shown,
         )  # fmt: skip
-        for link, stop in zip(self.links, self._in_rows(), strict=True):
-            link.props["href"] = self._address(stop)
+        self.path.renew_addresses()
         self.tab.refresh()
 
     def go(self, stop: Stop) -> None:
@@ -232,9 +293,9 @@ class _ChainRule:
 
     def move(self, by: int) -> None:
         """Go on, or back."""
-        if self.stops:
-            here = self.stops.index(self.at) + by
-            self.go(self.stops[max(0, min(len(self.stops) - 1, here))])
+        stops = self.path.stops
+        if self.at in stops:
+            self.go(stops[max(0, min(len(stops) - 1, stops.index(self.at) + by))])
 
     def to_loss(self) -> None:
         """Go to the loss, from which the way back begins."""
@@ -244,9 +305,10 @@ class _ChainRule:
         """Walk with another kind of sample."""
         self.split, self.place, self.output = split, None, None
         self.edits = tuple(e for e in self.edits if e.name != "x")
-        self.sample = 0
+        self.sample, self.mode = 0, ""
         self.number.show(0)
         self.number.set_visibility(split != BATCH)
+        self.modes.show(self._mode())
         self._remember()
 
     def on_sample(self, value: float) -> None:
@@ -261,6 +323,11 @@ class _ChainRule:
         self.sample = int(value)
         self.edits = tuple(e for e in self.edits if e.name != "x")
         self.number.show(self.sample)
+        self._remember()
+
+    def on_mode(self, mode: str) -> None:
+        """Let layers behave as in training, or as in predicting."""
+        self.mode = mode
         self._remember()
 
     def on_shown(self, shown: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from chainrule.studio.edits import Edit, Place
 from chainrule.studio.numerical import Difference
 from chainrule.studio.page import widgets as w
-from chainrule.studio.page.chain_step import number
+from chainrule.studio.page.chain_arrays import number
 from chainrule.studio.page.tab import Tab
 from chainrule.studio.trace import Trace
 from chainrule.studio.walk import as_words
@@ -28,6 +28,7 @@ class Touch:
         self.place: Place | None = None
         self.asked: Any = None
         self.gradient = math.nan
+        self.token = False
         self.box = w.block("touch", "section").props('aria-label="Change a number by hand"')
         with self.box:
             w.heading("By hand")
@@ -49,10 +50,10 @@ class Touch:
 
     def show(
         self, before: Trace, after: Trace, place: Place | None, edits: tuple[Edit, ...],
-        split: str, index: int,
+        split: str, index: int, *, training: bool,
     ) -> None:  # fmt: skip
         """Show the place that is chosen."""
-        now = (place, edits, split, index, after.loss)
+        now = (place, edits, split, index, training, after.loss)
         if now != self.asked:
             self.numbers.show("")  # they were of other numbers
         self.asked, self.place = now, place
@@ -72,6 +73,14 @@ class Touch:
         self.back.set_visibility(any((e.name, e.index) == place for e in edits))
         gradient, was = gradient_at(after, place), gradient_at(before, place)
         self.gradient = gradient
+        self.token = place[0] == "x" and after.steps[0].grad_input is None
+        if self.token:
+            was_loss = "" if not edits else f"{number(before.loss)} → "
+            self.words.show(
+                f"Loss {was_loss}{number(after.loss)}. It is the number of a token: another whole "
+                "number is another token, and there is no derivative between them."
+            )
+            return
         if not edits:
             self.words.show(f"Loss {number(after.loss)}. Gradient there {number(gradient)}.")
             return
@@ -92,9 +101,14 @@ class Touch:
         """Compare the gradient with the difference quotient."""
         if self.place is None or self.asked is None:
             return
-        place, edits, split, index, _ = asked = self.asked
+        if self.token:
+            self.numbers.show("A token has no derivative, so there is nothing to compare.")
+            return
+        place, edits, split, index, training, _ = asked = self.asked
         gradient = self.gradient
-        found = await self.tab.compute(self.tab.views.numerical, place, edits, split, index)
+        found = await self.tab.compute(
+            self.tab.views.numerical, place, edits, split, index, training
+        )
         if found is not None and asked == self.asked:
             self.numbers.show(agreement(gradient, found))
 

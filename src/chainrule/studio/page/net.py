@@ -11,27 +11,24 @@ from typing import Any
 import numpy as np
 
 from chainrule.layer import Array
-from chainrule.layers import Conv2d, Linear, Residual
-from chainrule.model import Model
+from chainrule.layers import Add, Conv2d, Linear, Residual
 from chainrule.studio import anatomy
-from chainrule.studio import trace as traces
-from chainrule.studio.anatomy import Figures, Node
+from chainrule.studio.anatomy import Node
 from chainrule.studio.data import Data
 from chainrule.studio.frame import RUNNING, Frame
 from chainrule.studio.page import widgets as w
 from chainrule.studio.page.bars import Bars
 from chainrule.studio.page.sheet import Sheet
 from chainrule.studio.page.tab import Tab
+from chainrule.studio.survey import ENOUGH, Figures
 from chainrule.studio.trace import LOSS, Step, Trace
-from chainrule.studio.views import CROWD, chosen
 
 __all__ = ["show"]
 
 SPLITS = {"train": "to learn from", "test": "held out"}
 CELLS_OF_A_CARD = 1024  # numbers of a heat map in a card: 5 kB a layer and frame
-WORK = 1 << 20  # numbers that the crowd's outputs have in all: fewer samples of a large net
-FEWEST = 64
-PAUSE = 1.0  # seconds between two looks at the crowd while it trains
+BETWEEN = 0.3  # seconds between two pictures of a training that runs
+PAUSE = 1.0  # seconds between two looks at many samples while it trains
 
 
 def show(tab: Tab) -> None:
@@ -65,8 +62,8 @@ class _Net:
         self.cards: dict[str, _Card] = {}
         self.links: list[tuple[w.Text, str]] = []
         self.figures: Figures | None = None
-        self.looked, self.looked_at = 0.0, -1
-        self.fill: list[Callable[[Trace, Figures], None]] = []
+        self.looked, self.looked_at, self.shown = 0.0, -1, 0.0
+        self.fill: list[Callable[[Trace, Figures | None], None]] = []
         w.heading("The net", 1)
         w.text(
             "A sample goes through the layers from left to right. Blue is below zero, orange "
@@ -75,7 +72,7 @@ class _Net:
         )
         self._sample_row()
         self.words = w.block("net-findings", "section").props('aria-label="What is wrong"')
-        self.said: tuple[str, ...] | None = None
+        self.said: Any = None
         self.flow = w.block("net-flow").props(
             'role="region" tabindex="0" data-keys aria-label="Layers from left to right"'
         )
@@ -95,32 +92,39 @@ class _Net:
     # -- what changes ---------------------------------------------------------------------------
 
     async def show_frame(self, frame: Frame) -> None:
-        """Show the net as it is now."""
+        """Show the net as it is now: the sample at once, what many do when it is known."""
+        now = time.monotonic()
+        if frame.state == RUNNING and frame.build == self.looked_at and now < self.shown + BETWEEN:
+            return  # the next frame will do
+        self.shown = now
         data = self.tab.session.data
         last = len(data.part(self.split)[1]) - 1
         if self.index > last:
+            self.tab.say(f"{data.name} has the samples 0 to {last:,} here: this is the last one.")
             self.index = last
             self.number.show(last)
         found: Trace | None = await self.tab.compute(self.tab.views.sample, self.split, self.index)
         if found is None:
+            self.facts.show("Nothing can be shown of this net: the words above say why.")
             return
-        now = time.monotonic()
-        if (
-            self.figures is None
-            or frame.state != RUNNING
-            or now > self.looked + PAUSE
-            or frame.build != self.looked_at
-        ):
-            figures = await self.tab.compute(self.tab.views.of, "figures", _figures)
+        if frame.build != self.looked_at:
+            self.figures = None
+        self._draw(found, frame)
+        self._show_sample(found, data)
+        self._show_all(found, data)
+        if self.figures is None or frame.state != RUNNING or time.monotonic() > self.looked + PAUSE:
+            figures = await self.tab.compute(self.tab.views.figures)
             if figures is None:
                 return
             self.figures, self.looked, self.looked_at = figures, time.monotonic(), frame.build
-        if {step.path for step in found.leaves} != set(self.figures.outputs):
-            self.tab.refresh()  # another net was built between the two
-            return
-        self._draw(found, frame)
-        self._show_sample(found, data)
-        self._show_words(self.figures)
+            if {step.path for step in found.leaves} != set(figures.outputs):
+                self.figures = None  # another net was built between the two
+                self.tab.refresh()
+                return
+            self._show_words(figures)
+            self._show_all(found, data)
+
+    def _show_all(self, found: Trace, data: Data) -> None:
         for step in found.leaves:
             self._show_card(step, self.figures)
         self._show_detail(found, data)
@@ -145,19 +149,21 @@ class _Net:
 
     def _show_words(self, figures: Figures) -> None:
         words = tuple(figures.words)
-        if words == self.said:
+        if (words, figures.samples) == self.said:
             return
-        self.said = words
+        self.said = (words, figures.samples)
         self.words.clear()
         with self.words:
             if not words:
                 w.text(
                     f"Among {figures.samples:,} samples: no dead units, no vanishing and no "
-                    "exploding gradients.",
+                    "exploding gradients, no NaN.",
                     classes="facts",
                 )
             for sentence in words:
                 w.text(sentence, classes="net-finding")
+            if words and figures.samples < ENOUGH:
+                w.text(f"This rests on {figures.samples:,} samples.", classes="facts")
 
     def _draw(self, found: Trace, frame: Frame) -> None:
         """Draw the cards, if the net is another one."""
@@ -188,24 +194,24 @@ class _Net:
             w.text(type(step.thing).__name__, "span", "layer-code")
             w.text(_after(step, node.count), "span", "layer-shape")
             self._step_link("step by step", step.path)
-        if not isinstance(step.thing, Residual):
-            self._row(node.inside)
-            return
-        # Two ways beside each other, and their sum.
-        for inner in sorted(node.inside, key=lambda inner: inner.step.path.endswith(".shortcut")):
-            shortcut = inner.step.path.endswith(".shortcut")
-            if shortcut:
-                w.text("+ the shortcut beside them", classes="net-way")
-            self._row(inner.inside if inner.inside and not shortcut else (inner,))
-        if step.thing.shortcut is None:
-            w.text("+ the input, as it is", classes="net-way net-past")
+        ways = anatomy.lanes(node)
+        for lane in ways:
+            with w.block("net-lane" if len(ways) > 1 else ""):
+                if lane.words:
+                    w.text(lane.words, classes="net-way")
+                if lane.nodes:
+                    self._row(lane.nodes)
+        if len(ways) > 1:
+            summed = isinstance(step.thing, (Residual, Add))
+            w.text("their sum" if summed else "side by side", classes="net-joined")
 
     def _card(self, node: Node) -> None:
         step = node.step
         path, name = step.path, f"layer {step.path}" if step.path != LOSS else "the loss"
         last = path.rpartition(".")[2]
-        if not last.isdecimal() and "." in path:
-            w.text(last, "span", "net-role")
+        role = [last] if not last.isdecimal() and "." in path else []
+        if role or node.note:
+            w.text(", ".join([*role, *([node.note] if node.note else [])]), "span", "net-role")
         choose = w.button(_short(step), lambda: self.choose(path), classes="net-choose")
         choose.props["title"] = step.name
         w.text(_after(step, node.count), "span", "layer-shape")
@@ -225,17 +231,18 @@ class _Net:
     def _address(self, path: str) -> str:
         return self.tab.link("chain-rule", layer=path, split=self.split, sample=self.index)
 
-    def _show_card(self, step: Step, figures: Figures) -> None:
+    def _show_card(self, step: Step, figures: Figures | None) -> None:
         card = self.cards.get(step.path)
         if card is None:
             return
         output = step.output[0]
         card.sheet.show(anatomy.pictures(output, CELLS_OF_A_CARD), output.shape)
+        if figures is None:
+            return
         card.outputs.show(figures.outputs[step.path])
         card.gradients.show(figures.gradients[step.path])
         card.size.show(f"gradient about {figures.sizes[step.path]:.2g}")
-        wrong = any(words.startswith(f"Layer {step.path},") for words in figures.words)
-        card.warning.show("⚠ see above" if wrong else "")
+        card.warning.show("⚠ see above" if step.path in figures.concerned else "")
 
     def mark(self) -> None:
         """Mark the layer that is chosen, and keep the links right."""
@@ -247,9 +254,6 @@ class _Net:
     # -- the chosen layer -----------------------------------------------------------------------
 
     def _show_detail(self, found: Trace, data: Data) -> None:
-        figures = self.figures
-        if figures is None:
-            return
         what = (self.drawn, self.layer)
         if what != self.detailed:
             self.detailed, self.fill = what, []
@@ -259,7 +263,7 @@ class _Net:
                 self._detail(found.step(self.layer), found, data)
             self.mark()
         for fill in self.fill:
-            fill(found, figures)
+            fill(found, self.figures)
 
     def _detail(self, step: Step, found: Trace, data: Data) -> None:
         path = step.path
@@ -278,11 +282,12 @@ class _Net:
                 )
                 back = Bars("Gradients at them", f"all gradients at {of}", "second", save=True)
 
-                def fill(found: Trace, figures: Figures) -> None:
+                def fill(found: Trace, figures: Figures | None) -> None:
                     output = found.step(path).output[0]
                     sheet.show(anatomy.pictures(output), output.shape)
-                    bars.show(figures.outputs[path])
-                    back.show(figures.gradients[path])
+                    if figures is not None:
+                        bars.show(figures.outputs[path])
+                        back.show(figures.gradients[path])
 
                 self.fill.append(fill)
             image = data.image_shape if path == anatomy.reads(found) else None
@@ -317,11 +322,12 @@ class _Net:
                 "second", save=True,
             )  # fmt: skip
 
-        def fill(found: Trace, figures: Figures) -> None:
+        def fill(found: Trace, figures: Figures | None) -> None:
             step = found.step(path)
             self._show_weights(values, step, step.parameters[name], image)
             self._show_weights(slopes, step, step.gradients[name], image)
-            bars.show(figures.parameters[path, name])
+            if figures is not None:
+                bars.show(figures.parameters[path, name])
 
         self.fill.append(fill)
 
@@ -335,7 +341,7 @@ class _Net:
 
     def choose(self, path: str) -> None:
         """Show more of a layer."""
-        self.layer = path
+        self.layer, self.shown = path, 0.0
         self.tab.remember(layer=path)
         self.mark()
         self.tab.refresh()
@@ -357,22 +363,11 @@ class _Net:
         """Show another sample, the nearest that there is."""
         last = len(self.tab.session.data.part(self.split)[1]) - 1
         self.tab.say("" if 0 <= index <= last else f"The samples are 0 to {last:,}.")
-        self.index = max(0, min(index, last))
+        self.index, self.shown = max(0, min(index, last)), 0.0
         self.number.show(self.index)
         self.tab.remember(split=self.split, sample=self.index)
         self.mark()
         self.tab.refresh()
-
-
-def _figures(model: Model, data: Data, frame: Frame) -> Figures:
-    """Return what many samples do: as many as can be looked at quickly."""
-    x, y = chosen(model, data, "train", np.array([0]))
-    one = traces.trace(model, x, y)
-    values = sum(step.output.size for step in one.steps)
-    count = max(FEWEST, min(CROWD, WORK // max(1, values)))
-    samples = np.random.default_rng(0).permutation(len(data.rows))[:count]
-    x, y = chosen(model, data, "train", samples)
-    return anatomy.figures(traces.trace(model, x, y, batch_statistics=len(x) > 1))
 
 
 def _short(step: Step) -> str:

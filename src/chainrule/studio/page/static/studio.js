@@ -123,6 +123,16 @@
     address(path) {
       if (location.pathname + location.search !== path) history.replaceState({ page: path }, "", path);
     },
+    // Brings a stop of the walk into view, and the focus along if it is on another stop.
+    reveal(stop, tries = 30) {
+      const box = document.querySelector(".walk");
+      const link = box?.querySelector(`[data-stop="${CSS.escape(stop)}"]`);
+      if (!link) return tries && requestAnimationFrame(() => this.reveal(stop, tries - 1));
+      const a = link.getBoundingClientRect(), b = box.getBoundingClientRect();
+      if (a.left < b.left + 40 || a.right > b.right - 40)
+        box.scrollLeft += a.left + a.width / 2 - b.left - b.width / 2;
+      if (document.activeElement?.closest?.(".walk-go")) link.focus({ preventScroll: true });
+    },
     async upload(input, say) {
       const file = input.files[0];
       if (!file) return;
