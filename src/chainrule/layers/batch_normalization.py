@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
 from chainrule.layer import Array
 from chainrule.layers.normalization import Normalization, along, long_rows, wide
 
-__all__ = ["BatchNorm"]
+__all__ = ["Across", "BatchNorm"]
+
+
+class Across(Protocol):
+    """Sums over the mini-batches of several workers, which together are one."""
+
+    def values(self, vector: Array) -> Array:
+        """Return the sum of all workers' vectors."""
+
+    def gradients(self, vector: Array) -> Array:
+        """Return it for derivatives, each of them counting as its worker's loss does."""
 
 
 class BatchNorm(Normalization):
@@ -79,13 +91,17 @@ class BatchNorm(Normalization):
     """
 
     persistent = ("running_mean", "running_variance")
-    keeps = ("centred", "inverse", "of_batch")
+    keeps = ("centred", "inverse", "of_batch", "count")
+
+    # Set while several workers train with the statistics of all their mini-batches together.
+    across: Across | None = None
 
     running_mean: Array
     running_variance: Array
     centred: Array
     inverse: Array
     of_batch: bool
+    count: int
 
     def __init__(
         self, n: int, *, momentum: float = 0.1, epsilon: float = 1e-5, affine: bool = True
@@ -120,13 +136,21 @@ class BatchNorm(Normalization):
         rows = self._rows(self._checked(x))
         centred = self.buffer("centred", rows.shape, rows.dtype)
         if self.training:
-            count = self._count(x)
-            mean = self._sums(rows) / count
+            count, sums = x.size // self.n, self._sums(rows)
+            if self.across is not None:
+                *whole, number = self.across.values(np.append(sums, count)).tolist()
+                count, sums = round(number), np.array(whole, sums.dtype)
+            self._check_count(count, x)
+            mean = sums / count
             np.subtract(rows, along(mean, rows), out=centred)
-            variance = self._sums_of_products(centred, centred) / count
+            squares = self._sums_of_products(centred, centred)
+            if self.across is not None:
+                squares = self.across.values(squares).astype(sums.dtype)
+            variance = squares / count
             self.running_mean += self.momentum * (mean - self.running_mean)
             unbiased = variance * (count / (count - 1))
             self.running_variance += self.momentum * (unbiased - self.running_variance)
+            self.count = count
         else:
             variance = self.running_variance
             np.subtract(rows, along(self.running_mean, rows), out=centred)
@@ -149,7 +173,9 @@ class BatchNorm(Normalization):
         grad_x = self.buffer("grad_x", rows.shape, rows.dtype)
         slope = along(self._slope(inverse), rows)
         if self.of_batch:
-            count = grad.size // self.n
+            count = self.count
+            if self.across is not None:
+                sums, products = self.across.gradients(np.stack([sums, products]))
             np.multiply(centred, along(products * inverse**2 / count, rows), out=grad_x)
             np.subtract(rows, grad_x, out=grad_x)
             grad_x -= along(sums / count, rows)
@@ -162,16 +188,14 @@ class BatchNorm(Normalization):
         """Return dy/dx at constant mean and variance."""
         return self.scale * inverse if self.affine else inverse
 
-    def _count(self, x: Array) -> int:
-        """Return how many values a channel has."""
-        count = x.size // self.n
+    def _check_count(self, count: int, x: Array) -> None:
+        """Refuse a mini-batch in which a channel has one value alone."""
         if count < 2:
             raise ValueError(
                 f"{self!r}: in training each channel needs at least two values to have a variance, "
                 f"got shape {x.shape}. Use larger mini-batches (Batches(..., drop_last=True) "
                 "leaves out a short last one), or set training to False."
             )
-        return count
 
     def _rows(self, x: Array) -> Array:
         rows, length = long_rows(x)

@@ -1,14 +1,17 @@
 """An epoch: for each mini-batch forward, loss, backward, step."""
 
+from __future__ import annotations
+
 import contextlib
 import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule.distributed.workers import Workers
 from chainrule.model import Model
 from chainrule.training.divergence import Divergence, explain_parameters
 from chainrule.training.evaluation import evaluate
@@ -20,7 +23,10 @@ from chainrule.training.resuming import Snapshots
 from chainrule.training.run import BETWEEN, JUDGING, STEPS, Run
 from chainrule.training.steps import Clip, MeanGradient, Pace
 
-__all__ = ["Judge", "Loop"]
+if TYPE_CHECKING:
+    from chainrule.training.team import Team
+
+__all__ = ["Judge", "Loop", "steps_per_epoch"]
 
 
 @dataclass
@@ -30,13 +36,16 @@ class Judge:
     data: Any
     metrics: dict[str, Metric]
     interrupts: Interrupts
+    workers: Workers
 
     def __call__(self, model: Model) -> dict[str, float]:
         """Return the figures by the names of their columns."""
         if self.data is None:
             return {}
-        with self.interrupts.at_once():
-            figures = evaluate(model, self.data, metrics=self.metrics)
+        # Of several workers none may leave the others: there signals wait for the next step.
+        alone = self.workers.size == 1
+        with self.interrupts.at_once() if alone else contextlib.nullcontext():
+            figures = evaluate(model, self.data, metrics=self.metrics, workers=self.workers)
         return {f"validation_{name}": value for name, value in figures.items()}
 
 
@@ -54,24 +63,28 @@ class Loop:
     interrupts: Interrupts
     judge: Judge
     divergence: Divergence
+    team: Team | None = None  # what several workers do together
     mean: MeanGradient = field(default_factory=MeanGradient)
 
     @contextlib.contextmanager
     def begun(self, *, resume: bool, verbose: bool) -> Iterator[None]:
         """Tell the callbacks of the beginning, and all of them of the end, whatever ends it."""
         run, hooks, checkpoint = self.run, self.hooks, self.snapshots.checkpoint
-        if checkpoint is not None:
-            checkpoint.begin(resume=resume)
         with contextlib.ExitStack() as ends:
             ends.callback(setattr, run.model, "training", run.model.training)
             ends.callback(self.pace.give_back)
+            if self.team is not None:
+                ends.enter_context(self.team)  # first, so that the others hear of any error
+            if checkpoint is not None and run.workers.first:
+                checkpoint.begin(resume=resume)
             ends.enter_context(self.interrupts)
-            for callback in hooks.callbacks:
+            for callback in filter(hooks.tells, hooks.callbacks):
                 call(callback, "on_train_begin", run)
                 ends.callback(call, callback, "on_train_end", run)
             if resume:
                 self.snapshots.resume(verbose=verbose)
-            for callback in hooks.more:
+                run.steps_per_epoch = steps_per_epoch(self.feed, self.accumulate)
+            for callback in filter(hooks.tells, hooks.more):
                 call(callback, "on_train_begin", run)
                 ends.callback(call, callback, "on_train_end", run)
             ends.enter_context(self.snapshots.saved_if_it_fails(run))
@@ -82,6 +95,8 @@ class Loop:
         run = self.run
         if run.phase == BETWEEN:
             self.hooks.finish()
+            if self.team is not None:
+                self.team.between_epochs()
             return run.epoch < run.epochs and not run.stop
         return True
 
@@ -129,6 +144,8 @@ class Loop:
             run.step += 1
             self.pace.set(run)
             total, count = run.total, run.count
+            if self.team is not None:
+                self.team.begin_step()
             for x, y, *weights in self.parts_of_a_step(batch, batches):
                 losses = model.loss(x, y, *weights)
                 loss = model.cost.mean()
@@ -142,19 +159,23 @@ class Loop:
                 model.backward()
                 if self.accumulate > 1:
                     self.mean.add(model.gradients, model.cost)
-            if self.accumulate > 1:
+            if self.team is not None:
+                self.team.average(self.mean if self.accumulate > 1 else None)
+            elif self.accumulate > 1:
                 self.mean.take(model.gradients)
             self.clip(model.gradients, optimizer)
             optimizer.step(model.parameters, model.gradients)
             run.loss = (run.total - total) / (run.count - count)
             run.sound = True
             self.hooks.tell("on_step_end")
-            if self.interrupts.pending:
-                self.interrupts.check()
+            self.heed()
             if saving:
                 self.save(between=True)
             if run.stop:
                 break
+        else:
+            if self.team is not None:
+                self.team.end_steps()
         if run.count == 0:
             raise ValueError(
                 f"train: the data gave no mini-batch in epoch {run.epoch}. A generator can be "
@@ -164,11 +185,37 @@ class Loop:
     def parts_of_a_step(self, first: Any, rest: Iterator[Any]) -> Iterable[Any]:
         """Return the mini-batches of one step, each made when the one before has been used."""
         if self.accumulate == 1:
-            return (first,)
-        return itertools.chain((first,), itertools.islice(rest, self.accumulate - 1))
+            return (first,) if first is not None else ()
+        parts = itertools.chain((first,), itertools.islice(rest, self.accumulate - 1))
+        return (part for part in parts if part is not None)
+
+    def heed(self) -> None:
+        """Let a signal that came act now; several workers heed it together."""
+        if self.team is not None:
+            self.team.settle()
+        elif self.interrupts.pending:
+            self.interrupts.check()
 
     def save(self, *, between: bool = False) -> None:
         """Write a checkpoint; between the steps of an epoch only when it is time."""
         checkpoint, step = self.snapshots.checkpoint, self.run.step
-        if checkpoint is not None and (not between or checkpoint.due(step)):
+        if checkpoint is None or (between and not self.due()):
+            return
+        if self.team is None:
             checkpoint.try_to_save(step, self.snapshots.take)
+            return
+        state = self.snapshots.take()  # all bring what they have
+        if self.run.workers.first:
+            checkpoint.try_to_save(step, lambda: state)
+
+    def due(self) -> bool:
+        """Whether it is time for a checkpoint after this step."""
+        if self.team is not None:
+            return self.team.saves  # as they have agreed
+        checkpoint = self.snapshots.checkpoint
+        return checkpoint is not None and checkpoint.due(self.run.step)
+
+
+def steps_per_epoch(feed: Feed, accumulate: int) -> int | None:
+    """Return how many steps an epoch has; None where the data do not say."""
+    return None if feed.steps is None else -(-feed.steps // accumulate)

@@ -1,20 +1,24 @@
 """The training loop: forward, loss, backward, step."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule.distributed.workers import Workers
 from chainrule.model import Model
 from chainrule.optimizers import SGD, Optimizer
 from chainrule.schedules import Schedule
 from chainrule.state import Stateful
 from chainrule.training.callbacks import Callback
 from chainrule.training.checkpoint import Checkpoint
+from chainrule.training.data_parallel import DataParallel, Generators, as_parallel
 from chainrule.training.divergence import Divergence
-from chainrule.training.epoch import Judge, Loop
+from chainrule.training.epoch import Judge, Loop, steps_per_epoch
 from chainrule.training.feed import Feed, hold_out
 from chainrule.training.history import History
 from chainrule.training.hooks import Hooks
@@ -24,6 +28,9 @@ from chainrule.training.progress import Progress, terminal_can_show_progress
 from chainrule.training.resuming import Snapshots, settings_of
 from chainrule.training.run import Run
 from chainrule.training.steps import Clip, Pace
+
+if TYPE_CHECKING:
+    from chainrule.training.team import Team
 
 __all__ = ["Run", "train"]
 
@@ -49,6 +56,7 @@ def train(
     detect_anomalies: bool = False,
     profile: bool = False,
     verbose: bool = True,
+    workers: Workers | DataParallel | None = None,
 ) -> History:
     """Train a model: for each mini-batch forward, loss, backward, and a step of the optimiser.
 
@@ -100,6 +108,9 @@ def train(
         what is round them: see ``history.profile``. Training is then slower by a tenth or two.
     verbose : bool
         Whether to print a line an epoch, and a progress bar on a terminal; the profile at the end.
+    workers : Workers or DataParallel, optional
+        Who trains together: ``chainrule.distributed.connect()``. Each runs the same program, takes
+        a mini-batch of every step, and ends with the same net. See docs/distributed.md.
 
     Returns
     -------
@@ -146,6 +157,7 @@ def train(
         raise ValueError("train: resume=True needs the folder: checkpoint=FOLDER.")
     if isinstance(checkpoint, (str, os.PathLike)):
         checkpoint = Checkpoint(checkpoint)
+    parallel = as_parallel(workers)
     optimizer = _with_rate(optimizer, lr)
     pace, clip = Pace(schedule, optimizer), Clip(clip_norm, clip_value)
     optimizer.bind(model)
@@ -153,7 +165,7 @@ def train(
         if validation_data is not None:
             raise ValueError("train: pass validation_data or validation_split, not both.")
         data, validation_data = hold_out(data, validation_split)
-    feed, wanted = Feed(data, shuffle=shuffle), as_metrics(metrics)
+    feed, wanted = Feed(data, shuffle=shuffle, share=parallel.share), as_metrics(metrics)
     if wanted and validation_data is None:
         raise ValueError("train: metrics need validation_data, or a validation_split.")
     if checkpoint is not None:
@@ -162,8 +174,10 @@ def train(
         model,
         optimizer,
         int(nb_epoch),
-        steps_per_epoch=None if feed.length is None else -(-feed.length // accumulate),
+        steps_per_epoch=steps_per_epoch(feed, accumulate),
+        workers=parallel.workers,
     )
+    verbose = verbose and run.workers.first
     show = verbose and terminal_can_show_progress()
     more: list[Callback] = [Progress()] if show else []
     if profile:
@@ -180,12 +194,21 @@ def train(
     divergence = Divergence()
     parts: dict[str, Stateful] = {
         "model": model, "optimizer": optimizer, "pace": pace, "data": feed, "run": run,
-        "callbacks": hooks, "divergence": divergence,
+        "callbacks": hooks, "divergence": divergence, "workers": Generators(model, run.workers),
     }  # fmt: skip
-    snapshots = Snapshots(checkpoint, settings, parts)
     interrupts = Interrupts(ends=checkpoint is not None)
-    judge = Judge(validation_data, wanted, interrupts)
-    loop = Loop(run, feed, pace, clip, accumulate, hooks, snapshots, interrupts, judge, divergence)
+    team = None
+    if run.workers.size > 1:
+        team = _team(
+            parallel, run, hooks, interrupts, checkpoint, overlap=accumulate == 1,
+            settings={**settings, **feed.in_words(), "validation": validation_data is not None,
+                      "metrics": list(wanted), "epochs": run.epochs, "resume": resume},
+        )  # fmt: skip
+    snapshots = Snapshots(checkpoint, settings, parts, team)
+    loop = Loop(
+        run, feed, pace, clip, accumulate, hooks, snapshots, interrupts,
+        Judge(validation_data, wanted, interrupts, run.workers), divergence, team,
+    )  # fmt: skip
     watch = _watch(run) if detect_anomalies else contextlib.nullcontext()
     with loop.begun(resume=resume, verbose=verbose):
         while loop.goes_on():
@@ -214,6 +237,19 @@ def _with_rate(optimizer: Optimizer | None, lr: float | None) -> Optimizer:
             )
         optimizer.learning_rate = lr
     return optimizer
+
+
+def _team(
+    parallel: DataParallel, run: Run, hooks: Hooks, interrupts: Interrupts,
+    checkpoint: Checkpoint | None, *, overlap: bool, settings: dict[str, Any],
+) -> Team:  # fmt: skip
+    from chainrule.training.team import Team
+
+    alike = {"callbacks": hooks.names(), "checkpoint": checkpoint is not None}
+    return Team(
+        parallel, run, hooks, interrupts, checkpoint, {**settings, **alike, **parallel.in_words()},
+        overlap=overlap and parallel.overlap,
+    )  # fmt: skip
 
 
 def _watch(run: Run) -> contextlib.AbstractContextManager[None]:

@@ -21,6 +21,8 @@ def terminal_can_show_progress() -> bool:
 class Progress(Callback):
     """A progress bar with the running loss, the last validation, and the time left; needs rich."""
 
+    writes = True
+
     def __init__(self) -> None:
         self._bar: Any = None
         self._task: Any = None

@@ -1,13 +1,21 @@
 """The state of a whole training: taken for a checkpoint, and set again."""
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from chainrule.distributed.workers import Workers
 from chainrule.model import Model
 from chainrule.state import State, Stateful, check_state
 from chainrule.training.checkpoint import Checkpoint
+from chainrule.training.checkpoint_file import pack_state, unpack_state
 from chainrule.training.run import Run
+
+if TYPE_CHECKING:
+    from chainrule.training.team import Team
 
 __all__ = ["Snapshots", "settings_of"]
 
@@ -23,11 +31,19 @@ class Snapshots:
         What the training was built with, in words: of another one nothing is taken.
     parts : dict of Stateful
         What remembers something.
+    team : Team, optional
+        Several workers: the first reads and writes, and the others get it from there.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint | None, settings: dict[str, Any], parts: dict[str, Stateful]
+        self,
+        checkpoint: Checkpoint | None,
+        settings: dict[str, Any],
+        parts: dict[str, Stateful],
+        team: Team | None = None,
     ) -> None:
+        self.team = team
+        self.workers = Workers() if team is None else team.workers
         self.checkpoint = checkpoint
         self.settings = settings
         self.parts = parts
@@ -45,7 +61,7 @@ class Snapshots:
         ValueError
             If it is of another training, or damaged. Everything is then as it was.
         """
-        found = None if self.checkpoint is None else self.checkpoint.newest()
+        found = self._newest()
         if found is None:
             if verbose:
                 print("No checkpoint yet: beginning at the first step.", flush=True)
@@ -63,6 +79,23 @@ class Snapshots:
             raise ValueError(f"train: cannot go on from {path}: {why}") from error
         if verbose:
             print(f"Going on from {path}.", flush=True)
+            streams = self.parts["data"].get_state()["streams"]
+            if streams != self.workers.size:
+                print(
+                    f"It was begun by {streams} worker{'s' * (streams > 1)}: a step still takes "
+                    f"{streams} mini-batch{'es' * (streams > 1)}, which {self.workers.size} now "
+                    "part. The result is equal to rounding.",
+                    flush=True,
+                )
+
+    def _newest(self) -> tuple[State, Path] | None:
+        """Return the newest state and its file, in all workers."""
+        found = self.checkpoint.newest() if self.checkpoint and self.workers.first else None
+        if self.workers.size == 1:
+            return found
+        content = self.workers.broadcast(b"" if found is None else pack_state(found[0]))
+        path = self.workers.broadcast(b"" if found is None else str(found[1]).encode())
+        return (unpack_state(content), Path(path.decode())) if content else None
 
     def _set(self, state: State) -> None:
         for name, part in self.parts.items():
@@ -98,9 +131,12 @@ class Snapshots:
         try:
             yield
         except BaseException as error:
-            if self.checkpoint is not None and run.sound and run.step > 0:
+            # Of several workers all must bring their part.
+            together = self.team is None or self.team.agreed
+            if self.checkpoint is not None and run.sound and run.step > 0 and together:
+                state = self.take()
                 try:
-                    path = self.checkpoint.save(run.step, self.take)
+                    path = self._written(run.step, state)
                 except OSError as failure:
                     error.add_note(f"The checkpoint could not be written: {failure}.")
                 else:
@@ -108,7 +144,13 @@ class Snapshots:
                         f"The training is saved up to step {run.step} in {path}. To go on: "
                         "resume=True."
                     )
+                self.workers.broadcast(b"")  # nobody ends before it is written
             raise
+
+    def _written(self, step: int, state: State) -> Path:
+        if self.checkpoint is None or not self.workers.first:
+            return Path("the folder of worker 0")
+        return self.checkpoint.save(step, lambda: state)
 
 
 def settings_of(model: Model, **others: Any) -> dict[str, Any]:
