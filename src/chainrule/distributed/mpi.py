@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 import time
-import traceback
 from collections.abc import Iterator
 from itertools import pairwise
 from types import TracebackType
@@ -82,6 +81,7 @@ class MPIWorkers(Workers):
         _check_launcher(self.size, self._mpi)
         # Of their own: nobody else's messages come between, nor ours between the ends.
         self._comm, self._ends = world.Dup(), world.Dup()
+        _unlink_shared_memory(world)
         self._settled: BaseException | None = None
         self._watchdog = Watchdog(f"worker {self.rank} of {self.size}", timeout)
         self._watchdog.start()
@@ -151,6 +151,8 @@ class MPIWorkers(Workers):
         if error is self._settled:
             return
         if not self._all_end_within(GRACE):
+            import traceback
+
             with contextlib.suppress(Exception):
                 print(f"chainrule: worker {self.rank} of {self.size} failed:", file=sys.stderr)
                 traceback.print_exception(error)
@@ -158,9 +160,10 @@ class MPIWorkers(Workers):
                 sys.stderr.flush()
             self._mpi.COMM_WORLD.Abort(_code(error))
         self._settled = error
-        said: list[str] = self._ends.allgather(f"{type(error).__name__}: {error}")
+        said: list[str] = self._ends.allgather(str(error))
         if not self.first and said[self.rank] == said[0]:
             sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # worker 0 says it; until the end
+            error.said_elsewhere = True  # type: ignore[attr-defined]  # the command asks
         self._watchdog.stop()
 
     def close(self) -> None:
@@ -250,6 +253,19 @@ def _open_mpi() -> str:
         for library in Path(prefix, "lib").glob("libmpi.so.40*"):
             return str(library)
     return "libmpi.so.40"
+
+
+def _unlink_shared_memory(world: Any) -> None:
+    """Take away the names of the memory that MPICH shares between processes of a machine.
+
+    All have it by now, and it goes with the last of them. With its name it would stay when they are
+    killed.
+    """
+    world.Barrier()
+    with contextlib.suppress(OSError), open("/proc/self/maps") as maps:
+        for path in {line.split()[-1] for line in maps if "/dev/shm/mpich_shm_" in line}:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
 
 
 def _check_launcher(size: int, mpi: Any) -> None:

@@ -6,6 +6,7 @@ processes do in its place stands in ``mpi.py``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -87,6 +88,30 @@ class Workers:
     def broadcast(self, content: bytes) -> bytes:
         """Return what worker 0 has."""
         return content
+
+    def of_first(self, do: Callable[[], bytes | None]) -> bytes:
+        """Do something in worker 0 alone, and return in all what it gave.
+
+        Raises
+        ------
+        Exception
+            What it raised there; in the others a ``RuntimeError`` with the same words.
+        """
+        if self.size == 1:
+            return do() or b""
+        failure: Exception | None = None
+        told = b""
+        if self.first:
+            try:
+                told = b"+" + (do() or b"")
+            except Exception as error:
+                failure, told = error, b"-" + str(error).encode("utf-8", "surrogatepass")
+        told = self.broadcast(told)
+        if failure is not None:
+            raise failure
+        if told[:1] == b"-":
+            raise RuntimeError(told[1:].decode("utf-8", "surrogatepass"))
+        return told[1:]
 
     # -- how they end ---------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import math
 from collections.abc import Iterable, Iterator
@@ -75,8 +76,8 @@ class Loop:
             ends.callback(self.pace.give_back)
             if self.team is not None:
                 ends.enter_context(self.team)  # first, so that the others hear of any error
-            if checkpoint is not None and run.workers.first:
-                checkpoint.begin(resume=resume)
+            if checkpoint is not None:
+                run.workers.of_first(functools.partial(checkpoint.begin, resume=resume))
             ends.enter_context(self.interrupts)
             for callback in filter(hooks.tells, hooks.callbacks):
                 call(callback, "on_train_begin", run)

@@ -90,12 +90,19 @@ class Snapshots:
 
     def _newest(self) -> tuple[State, Path] | None:
         """Return the newest state and its file, in all workers."""
-        found = self.checkpoint.newest() if self.checkpoint and self.workers.first else None
+        if self.checkpoint is None:
+            return None
         if self.workers.size == 1:
-            return found
-        content = self.workers.broadcast(b"" if found is None else pack_state(found[0]))
-        path = self.workers.broadcast(b"" if found is None else str(found[1]).encode())
-        return (unpack_state(content), Path(path.decode())) if content else None
+            return self.checkpoint.newest()
+        checkpoint = self.checkpoint
+
+        def packed() -> bytes:
+            found = checkpoint.newest()
+            return b"" if found is None else pack_state({"state": found[0], "path": str(found[1])})
+
+        content = self.workers.of_first(packed)
+        found = unpack_state(content) if content else None
+        return None if found is None else (found["state"], Path(found["path"]))
 
     def _set(self, state: State) -> None:
         for name, part in self.parts.items():
