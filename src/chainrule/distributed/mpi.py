@@ -21,6 +21,7 @@ __all__ = ["PIECE", "MPIWorkers", "connect", "started_by_mpi"]
 
 # Values that travel at a time: what one piece leaves in the cache, the next finds there.
 PIECE = 1 << 20
+FORWARDING = 0.3  # seconds in which the launcher hands on what was printed, before all is ended
 GRACE = 3.0  # seconds in which all must fail, if they fail alike
 # Set by the launchers of MPICH and its kin, of Open MPI, and of what speaks PMIx (as Slurm).
 SIZES = {"OMPI_COMM_WORLD_SIZE": "Open MPI", "PMI_SIZE": "MPICH", "MPI_LOCALNRANKS": "MPICH"}
@@ -151,26 +152,30 @@ class MPIWorkers(Workers):
         if error is self._settled:
             return
         if not self._all_end_within(GRACE):
-            import traceback
-
-            with contextlib.suppress(Exception):
-                print(f"chainrule: worker {self.rank} of {self.size} failed:", file=sys.stderr)
-                traceback.print_exception(error)
-                sys.stdout.flush()
-                sys.stderr.flush()
+            self._report(error)
             self._mpi.COMM_WORLD.Abort(_code(error))
         self._settled = error
         said: list[str] = self._ends.allgather(str(error))
         if not self.first and said[self.rank] == said[0]:
             sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # worker 0 says it; until the end
             error.said_elsewhere = True  # type: ignore[attr-defined]  # the command asks
-        self._watchdog.stop()
 
     def close(self) -> None:
         """Wait until all have come to their end."""
         self._all_end_within(float("inf"))
         self._watchdog.stop()
         sys.excepthook = self._hook
+
+    def _report(self, error: BaseException) -> None:
+        import traceback
+
+        lines = [f"chainrule: worker {self.rank} of {self.size} failed:\n"]
+        lines += traceback.format_exception(error)
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            # In one piece, and not to sys.stderr: it may be silent since an error that all had.
+            os.write(2, "".join(lines).encode("utf-8", "backslashreplace"))
+        time.sleep(FORWARDING)
 
     def _all_end_within(self, seconds: float) -> bool:
         ends, deadline = self._ends.Ibarrier(), time.monotonic() + seconds

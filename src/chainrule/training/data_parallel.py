@@ -189,12 +189,14 @@ def shake_hands(workers: Workers, model: Model, settings: dict[str, Any]) -> Non
         "layers": len(layers),
         **{f"layer {i}": layer for i, layer in enumerate(layers)},
         **{
-            f"checksum of the first {name}": int(value)
+            f"first {name} (checksum)": int(value)
             for name, value in zip(
                 names, checksums([a for _, a in model.named_parameters()]), strict=True
             )
         },
-        "generator (seed)": zlib.crc32(_words(generator_state(model.rng)).encode()),
+        "generator (checksum; it is its seed's)": zlib.crc32(
+            _words(generator_state(model.rng)).encode()
+        ),
     }
     told = [json.loads(words) for words in workers.gather_text(json.dumps(own, default=str))]
     for rank, theirs in enumerate(told):

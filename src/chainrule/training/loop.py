@@ -202,7 +202,7 @@ def train(
         team = _team(
             parallel, run, hooks, interrupts, checkpoint, overlap=accumulate == 1,
             settings={**settings, **feed.in_words(), "validation": validation_data is not None,
-                      "metrics": list(wanted), "epochs": run.epochs, "resume": resume},
+                      "metrics": list(wanted), "number of epochs": run.epochs, "resume": resume},
         )  # fmt: skip
     snapshots = Snapshots(checkpoint, settings, parts, team)
     loop = Loop(

@@ -158,7 +158,7 @@ class Team:
         for array, values in self._states(told):
             np.multiply(array, own, out=values)
         self.workers.sum(told)
-        self._check_ended(told)
+        self._check_ended(told, run.step - 1)
         _, whole, losses, samples, saves, *signals = told[:HEAD].tolist()
         if not samples:
             raise ValueError(f"train: no worker has a sample in step {run.step}.")
@@ -195,7 +195,7 @@ class Team:
         """See that all have come to the end of an epoch."""
         told = self._message([1])
         self.workers.sum(told)
-        self._check_ended(told)
+        self._check_ended(told, self.run.step)
 
     def compare(self) -> None:
         """See that all workers have the same net.
@@ -247,12 +247,12 @@ class Team:
         told: list[float] = vector.tolist()
         return told
 
-    def _check_ended(self, told: Array) -> None:
+    def _check_ended(self, told: Array, step: int) -> None:
         ended = round(float(told[0]))
         if 0 < ended < self.workers.size:
             raise ValueError(
                 f"train: in epoch {self.run.epoch} the data of {ended} of {self.workers.size} "
-                f"workers ended after step {self.run.step - 1}, and those of the others did not. "
+                f"workers ended after step {step}, and those of the others did not. "
                 "Give all of them the same data."
             )
 
