@@ -60,6 +60,8 @@ def main(mode, folder, timeout):
             callbacks=[fault(mode, workers, folder), cr.KeepBest("validation_loss")],
             workers=DataParallel(workers, check_every=2),
         )  # fmt: skip
+        if mode == "after" and workers.rank == 1:
+            raise RuntimeError("it fails after the training")
         if workers.first:
             rows = np.array([list(row.values()) for row in history.rows])
             np.savez(folder / "end.npz", parameters=model.parameters, rows=rows)

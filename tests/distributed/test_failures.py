@@ -87,6 +87,13 @@ def test_so_does_one_that_leaves_or_fails_before(run, tmp_path, mode, words):
     assert words in done.stderr
 
 
+def test_one_that_fails_when_all_is_done_is_told_and_keeps_nobody(run, tmp_path):
+    done = run(2, "faulty.py", "after", tmp_path)
+    assert done.returncode not in (0, None)
+    assert "RuntimeError: it fails after the training" in done.stderr
+    assert (tmp_path / "end.npz").exists()
+
+
 def test_one_that_is_killed_ends_all_and_the_restart_gives_the_same(run, tmp_path, undisturbed):
     before = ours()
     done = run(2, "faulty.py", "kill", tmp_path)

