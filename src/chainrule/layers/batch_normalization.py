@@ -136,21 +136,13 @@ class BatchNorm(Normalization):
         rows = self._rows(self._checked(x))
         centred = self.buffer("centred", rows.shape, rows.dtype)
         if self.training:
-            count, sums = x.size // self.n, self._sums(rows)
-            if self.across is not None:
-                *whole, number = self.across.values(np.append(sums, count)).tolist()
-                count, sums = round(number), np.array(whole, sums.dtype)
-            self._check_count(count, x)
-            mean = sums / count
+            self.count = count = self._count(x)
+            mean = self._of_all(self._sums(rows)) / count
             np.subtract(rows, along(mean, rows), out=centred)
-            squares = self._sums_of_products(centred, centred)
-            if self.across is not None:
-                squares = self.across.values(squares).astype(sums.dtype)
-            variance = squares / count
+            variance = self._of_all(self._sums_of_products(centred, centred)) / count
             self.running_mean += self.momentum * (mean - self.running_mean)
             unbiased = variance * (count / (count - 1))
             self.running_variance += self.momentum * (unbiased - self.running_variance)
-            self.count = count
         else:
             variance = self.running_variance
             np.subtract(rows, along(self.running_mean, rows), out=centred)
@@ -174,7 +166,7 @@ class BatchNorm(Normalization):
         slope = along(self._slope(inverse), rows)
         if self.of_batch:
             count = self.count
-            if self.across is not None:
+            if self.across is not None:  # they act on the inputs of all workers
                 sums, products = self.across.gradients(np.stack([sums, products]))
             np.multiply(centred, along(products * inverse**2 / count, rows), out=grad_x)
             np.subtract(rows, grad_x, out=grad_x)
@@ -188,14 +180,20 @@ class BatchNorm(Normalization):
         """Return dy/dx at constant mean and variance."""
         return self.scale * inverse if self.affine else inverse
 
-    def _check_count(self, count: int, x: Array) -> None:
-        """Refuse a mini-batch in which a channel has one value alone."""
+    def _of_all(self, sums: Array) -> Array:
+        """Return the sums over all workers' mini-batches, where they are one."""
+        return sums if self.across is None else self.across.values(sums).astype(sums.dtype)
+
+    def _count(self, x: Array) -> int:
+        """Return how many values a channel has."""
+        count = int(self._of_all(np.array([x.size // self.n]))[0])
         if count < 2:
             raise ValueError(
                 f"{self!r}: in training each channel needs at least two values to have a variance, "
                 f"got shape {x.shape}. Use larger mini-batches (Batches(..., drop_last=True) "
                 "leaves out a short last one), or set training to False."
             )
+        return count
 
     def _rows(self, x: Array) -> Array:
         rows, length = long_rows(x)

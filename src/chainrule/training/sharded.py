@@ -44,12 +44,21 @@ class Sharded:
             StandIn(optimizer, "set_state", lambda s: lambda state: s(self._part_of(state))),
         ]
 
-    def leave(self) -> None:
-        """Let the optimiser be its own again, with what all parts together remember."""
-        whole = self.optimizer.get_state()
+    def leave(self, *, whole: bool) -> None:
+        """Let the optimiser be its own again.
+
+        Parameters
+        ----------
+        whole : bool
+            Whether with what all parts together remember; else, after an error, with nothing.
+        """
+        state = self.optimizer.get_state() if whole else None
         for guest in reversed(self._guests):
             guest.leave()
-        self._begin_anew(whole, None)
+        if state is None:
+            self.optimizer.reset()
+        else:
+            self._begin_anew(state, None)
 
     def _begin_anew(self, state: State, part: slice | None) -> None:
         self.optimizer.reset().bind(self._net, part)

@@ -72,7 +72,8 @@ class Team:
         self._met = False
         self._share = 0.0  # this worker's weight in the mean
         self._synchronise = parallel.synchronise_norms
-        self._overlap = Overlap(self, run.model) if overlap else None
+        self._overlaps = overlap
+        self._overlap: Overlap | None = None
         self._sharded: Sharded | None = None
         self._shards = parallel.shard_optimizer
 
@@ -87,6 +88,8 @@ class Team:
             set_across(self.run.model, Across(self.workers, self.run.model.cost))
         if self._shards:
             self._sharded = Sharded(self.run.optimizer, self.workers, self.run.model)
+        if self._overlaps:
+            self._overlap = Overlap(self, self.run.model)
         return self
 
     def __exit__(
@@ -97,6 +100,8 @@ class Team:
     ) -> None:
         if self._overlap is not None:
             self._overlap.leave()
+        if self._sharded is not None:
+            self._sharded.leave(whole=error is None)
         if self._synchronise:
             set_across(self.run.model, None)
         with self._told():
@@ -104,8 +109,6 @@ class Team:
                 raise error
             self.compare()
         self.generators.end()
-        if self._sharded is not None:
-            self._sharded.leave()
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
