@@ -171,13 +171,25 @@ def _rounds(network: Network, size: int, workers: int) -> Iterator[tuple[float, 
             yield network.latency + bytes_ / network.bandwidth, distance
 
 
-def in_words(model: Model) -> str:
+def _beside(model: Model, net: Net, found: dict[str, Any]) -> str:
+    name = next(name for name, title in TITLES.items() if title == net.name)
+    runs = found["nets"][name]["2 workers, weak"]
+    took = statistics.median(run["seconds"] for run in runs)
+    foretold = of_step(model, net, model.here, 2)
+    return f"{net.name} {1e3 * foretold:.2f} ms, measured {1e3 * took:.2f}"
+
+
+def in_words(model: Model, found: dict[str, Any]) -> str:
     """Return what was fitted, how well it fits, and what it foretells, as Markdown."""
     here = model.here
     lines = [
         f"Fitted: a latency of {1e6 * here.latency:.1f} µs and a bandwidth of "
         f"{here.bandwidth / 1e9:.1f} GB/s between two workers here; a step varies by "
         f"{100 * model.varies:.0f} %; a core makes {model.speed / 1e9:.0f} GFLOP/s.",
+        "",
+        "The model beside the measurement, two workers here with a mini-batch each: "
+        + "; ".join(_beside(model, net, found) for net in model.measured)
+        + ".",
         "",
         "| net | network | a worker is | 8 | 64 | 512 | 4,096 | soonest for 8,192 samples |",
         "|---|---|---|---:|---:|---:|---:|---:|",

@@ -86,7 +86,7 @@ def main() -> int:
         path.write_text(json.dumps(found, indent=1))
     text = tables(found)
     model = cost_model.fitted(found)
-    text += f"\n\n{cost_model.in_words(model)}"
+    text += f"\n\n{cost_model.in_words(model, found)}"
     cost_model.draw(arguments.out / "workers.png", model, found)
     (arguments.out / "distributed.md").write_text(text + "\n")
     print(text)

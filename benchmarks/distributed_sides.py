@@ -210,8 +210,8 @@ def sums(sizes: str, repeats: int) -> Any:
         seconds = []
         for size in map(int, sizes.split(",")):
             vector, times = np.zeros(size, np.float32), []
-            for _ in range(repeats + 3):
-                workers.broadcast(b"")
+            workers.broadcast(b"")
+            for _ in range(repeats * (10 if size < 100_000 else 1) + 3):
                 start = time.perf_counter()
                 workers.sum(vector)
                 times.append(time.perf_counter() - start)
