@@ -34,7 +34,7 @@ def workers_in(folder):
         int(line.split()[0])
         for line in lines.stdout.splitlines()
         if f"--out {folder}" in line and "--workers" not in line and "mpiexec" not in line
-        and "hydra" not in line
+        and "hydra" not in line and "prterun" not in line
     ]  # fmt: skip
 
 

@@ -94,11 +94,20 @@ def _run(command: list[str], workers: int) -> int:
         command, env=_environment(os.environ, workers), start_new_session=True,
         preexec_fn=_dies_with_us() if sys.platform == "linux" else None,  # noqa: PLW1509  # one thread
     )  # fmt: skip
-    with _handed_on(child) as got:
+    with _handed_on(child, _gentle_signal(command[0])) as got:
         code = child.wait()
     if code == 128 + signal.SIGINT and signal.SIGTERM in got:
         return 128 + signal.SIGTERM
     return 128 - code if code < 0 else code
+
+
+def _gentle_signal(mpiexec: str) -> int:
+    """Return the signal that ``mpiexec`` hands on to the workers; at others it would kill them.
+
+    MPICH hands Ctrl-C on. Open MPI does so with SIGUSR1, which ``connect`` takes for a Ctrl-C.
+    """
+    said = subprocess.run([mpiexec, "--version"], capture_output=True, text=True, check=False)
+    return signal.SIGUSR1 if "Open MPI" in said.stdout else signal.SIGINT
 
 
 def _environment(inherited: Mapping[str, str], workers: int) -> dict[str, str]:
@@ -126,13 +135,12 @@ def _dies_with_us() -> Callable[[], Any]:
 
 
 @contextlib.contextmanager
-def _handed_on(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
+def _handed_on(child: subprocess.Popen[bytes], as_: int) -> Iterator[list[int]]:
     got: list[int] = []
 
     def hand_on(number: int, frame: FrameType | None) -> None:
         got.append(number)
-        # mpiexec hands Ctrl-C on; to another signal it would kill them before they have saved.
-        child.send_signal(signal.SIGINT)
+        child.send_signal(as_)
 
     before = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -88,6 +89,7 @@ class MPIWorkers(Workers):
         self._settled: BaseException | None = None
         self._watchdog = Watchdog(f"worker {self.rank} of {self.size}", timeout)
         self._watchdog.start()
+        _take_for_ctrl_c()
         self._hook = sys.excepthook
         sys.excepthook = self._excepthook
 
@@ -283,6 +285,14 @@ def _open_mpi() -> str:
         for library in Path(prefix, "lib").glob("libmpi.so.40*"):
             return str(library)
     return "libmpi.so.40"
+
+
+def _take_for_ctrl_c() -> None:
+    """Let SIGUSR1, which Open MPI hands on, do what Ctrl-C does, if nobody else uses it."""
+    number = getattr(signal, "SIGUSR1", None)  # Windows has none
+    if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+        with contextlib.suppress(ValueError):  # not in the main thread
+            signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
 def _unlink_shared_memory(world: Any) -> None:

@@ -178,7 +178,8 @@ def train(
         workers=parallel.workers,
     )
     verbose = verbose and run.workers.first
-    show = verbose and terminal_can_show_progress()
+    # What several workers print goes through their launcher, which is no terminal.
+    show = verbose and run.workers.size == 1 and terminal_can_show_progress()
     more: list[Callback] = [Progress()] if show else []
     if profile:
         from chainrule.training.profiling import Profiler
