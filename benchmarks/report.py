@@ -14,8 +14,8 @@ from benchmarks.harness import FLOOR, REFERENCE, Result
 from benchmarks.tasks import Task, is_mnist
 
 
-def machine() -> str:
-    """Return the processor, the cores, and the versions of what took part."""
+def machine(data: str | None = None) -> str:
+    """Return the processor, the cores, the versions of what took part, and the data."""
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -27,10 +27,11 @@ def machine() -> str:
             versions.append(f"{package} {metadata.version(package)}")
         except metadata.PackageNotFoundError:
             continue
+    if data is None:
+        data = "MNIST" if is_mnist() else "random, of the shape of MNIST"
     return (
         f"{name}, {os.cpu_count()} cores; Python {platform.python_version()}, "
-        f"{', '.join(versions)}; OpenBLAS kernels: {kernels()}; "
-        f"data: {'MNIST' if is_mnist() else 'random, of the shape of MNIST'}."
+        f"{', '.join(versions)}; OpenBLAS kernels: {kernels()}; data: {data}."
     )
 
 

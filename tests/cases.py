@@ -11,6 +11,7 @@ import numpy as np
 
 import cases_attention
 import cases_convolution
+import cases_graph
 import cases_normalization
 import cases_pooling
 import cases_recurrent
@@ -113,6 +114,7 @@ LAYERS = [
     # pooling, normalisation
     *cases_attention.rows(LayerCase),
     *cases_shape.rows(LayerCase),
+    *cases_graph.rows(LayerCase),
     *cases_pooling.rows(LayerCase),
     *cases_normalization.rows(LayerCase),
     # Embedding and recurrent layers.

@@ -99,3 +99,50 @@ def test_a_side_that_ends_in_the_middle_is_left_out(monkeypatch):
     result = compare(small(sides=("chainrule", FLOOR, "the article")), 1, rounds=3)
     assert len(result.times) == 2
     assert len(result.left_out) == 1
+
+
+def test_sizes_of_installed_packages():
+    from benchmarks.deployment import needed, size
+
+    assert needed(["numpy"]) == {"numpy"}
+    assert needed(["chainrule"]) == {"chainrule", "numpy", "safetensors"}
+    assert size("numpy") > 10 * size("chainrule") > 0
+
+
+def test_what_is_served_is_the_same_net(tmp_path):
+    from benchmarks.deployment import prepare, run, table
+
+    sides = prepare(tmp_path)
+    assert sides[:2] == ["exported program", "chainrule"]
+    answers = {side: run(side, tmp_path, 3) for side in sides[:2]}
+    assert answers["chainrule"]["value"] == pytest.approx(
+        answers["exported program"]["value"], rel=1e-5
+    )
+    times = ("import", "first", "last", "process")
+    for answer in answers.values():
+        assert [answer[name] for name in times] == sorted(answer[name] for name in times)
+    columns = {name: [value] for name, value in answers["chainrule"].items() if name != "value"}
+    text = table({"chainrule": {**columns, "process, one": [0.25]}})
+    assert "| chainrule | 3 |" in text
+    assert "| 250 |" in text
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_scikit_learn_and_ours_are_fitted_on_the_same_folds():
+    pytest.importorskip("sklearn")
+    from benchmarks.scikit_learn import OURS, THEIRS, compare, table
+
+    found = compare("wine", 1, max_iter=3)
+    assert [len(found.seconds[side]) for side in (OURS, THEIRS)] == [5, 5]
+    assert found.epochs[OURS] == found.epochs[THEIRS] == [3] * 5
+    assert found.scores[OURS] == pytest.approx(found.scores[THEIRS])
+    found.seconds = {THEIRS: [3.0] * 5, OURS: [1.0, 2.0, 2.0, 2.0, 3.0]}
+    found.scores[THEIRS] = found.scores[OURS] = [0.5, 0.6, 0.7, 0.8, 0.9]
+    assert found.standard_error(OURS) == pytest.approx(0.0707, abs=1e-4)
+    assert "| 0.7000 ± 0.0707 | 0.7000 ± 0.0707 | 3000.0 ms | 2000.0 ms |" in table([found])
+    assert "1.50 × (1.50–1.50) | met |" in table([found])
+    found.scores[OURS] = [0.5] * 5
+    assert "not met" in table([found])
+    found.scores[OURS] = found.scores[THEIRS]
+    found.seconds[OURS] = [3.1] * 5
+    assert "not met" in table([found])

@@ -84,7 +84,9 @@ def test_a_nan_stays_in_its_sample(case, rng):
     clean = layer.forward(x)
     x[1] = np.nan
     y = layer.forward(x)
-    assert np.isnan(y[1]).all()
+    border = isinstance(layer, cr.Pad)  # which nothing touches
+    assert (np.isnan(y[1]) | (border & (y[1] == clean[1]))).all()
+    assert np.isnan(y[1]).any()
     np.testing.assert_array_equal(y[[0, 2]], clean[[0, 2]])
 
 
@@ -94,7 +96,10 @@ def test_a_nan_coming_back_reaches_the_parameters(case, rng):
     x = layer_input(case, case.shapes[1], rng)
     y = layer.forward(x)
     grad = layer.backward(np.full_like(y, np.nan))
+    if isinstance(layer, cr.Slice):  # what was cut off gets 0
+        grad = grad[grad != 0]
     assert np.isnan(grad).all() or not case.input_gradient
+    assert grad is None or grad.size or not case.input_gradient
     for part in layer.walk():
         for name in part.parameter_shapes():
             assert np.isnan(getattr(part, part.parameters[name])).any()
@@ -144,7 +149,9 @@ def test_whole_numbers_are_numbers(case, dtype):
     x = (np.arange(np.prod(case.shapes[1])).reshape(case.shapes[1]) % 7 % 4).astype(dtype)
     y = layer.forward(x)
     np.testing.assert_allclose(y, same.forward(x.astype(np.float32)), rtol=1e-5, atol=1e-6)
-    assert y.dtype.kind == "f" or isinstance(layer, (cr.Flatten, cr.Reshape, cr.Transpose))
+    assert y.dtype.kind == "f" or isinstance(
+        layer, (cr.Flatten, cr.Reshape, cr.Slice, cr.Transpose)
+    )
     upstream = np.linspace(-1, 1, y.size, dtype=np.float32).reshape(y.shape)
     np.testing.assert_allclose(
         layer.backward(upstream), same.backward(upstream), rtol=1e-5, atol=1e-6

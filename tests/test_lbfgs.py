@@ -145,3 +145,23 @@ def test_without_scipy(rng, monkeypatch):
     net = Model([Linear(4, 3)], SoftmaxCrossEntropy())
     with pytest.raises(ImportError, match="LBFGS needs SciPy: pip install scipy"):
         LBFGS().minimize(net, x, y)
+
+
+def test_it_ends_where_the_loss_hardly_falls_or_was_asked_for_too_often(rng):
+    x, y = clouds(rng)
+
+    def run(**options):
+        net = Model([Linear(4, 6), Tanh(), Linear(6, 3)], SoftmaxCrossEntropy(), dtype=np.float64)
+        return LBFGS(500, tolerance=0, **options).minimize(net, x, y)
+
+    early, late = run(least_fall=1e-3), run()
+    assert early.converged
+    assert early.iterations < late.iterations
+    assert early.loss > late.loss
+    short = run(evaluations=5)
+    assert not short.converged
+    assert short.iterations <= 5
+    with pytest.raises(ValueError, match="least_fall must be 0 or more"):
+        LBFGS(least_fall=-1)
+    with pytest.raises(ValueError, match="evaluations must be at least 1"):
+        LBFGS(evaluations=0)

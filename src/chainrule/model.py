@@ -3,10 +3,11 @@
 # Annotations that name numpy.random would import it, which takes long.
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -15,8 +16,12 @@ from chainrule.description import describe
 from chainrule.layer import Array, Function, Layer, attributes_to_copy, state_type
 from chainrule.layers.container import Sequential
 from chainrule.losses import Loss
+from chainrule.outline import Outline, shape_of_a_sample, text_table
 from chainrule.state import State, generator_state, set_generator_state
 from chainrule.storage import write_arrays
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Model"]
 
@@ -91,6 +96,7 @@ class Model:
         self.seed = seed
         self.rng = np.random.default_rng(seed)
         self.metadata: dict[str, Any] = {}
+        self._sample_shape: tuple[int, ...] | None = None  # of the last input
         self._check_ownership()
         try:
             self._lay_out()
@@ -287,13 +293,13 @@ class Model:
             options += f", seed={self.seed}"
         return f"Model([\n{lines}], {self.cost!r}{options})"
 
-    def summary(self, input_shape: int | Sequence[int]) -> str:
+    def summary(self, input_shape: int | Sequence[int] | None = None) -> str:
         """Return a table of the layers with their output shapes and numbers of parameters.
 
         Parameters
         ----------
-        input_shape : int or sequence of int
-            The shape of one sample.
+        input_shape : int or sequence of int, optional
+            The shape of one sample; if None, that of the last input, if there was one.
 
         Raises
         ------
@@ -312,23 +318,59 @@ class Model:
         --------------------------------------
         total                               49
         """
-        shape = tuple(np.atleast_1d(np.asarray(input_shape, dtype=int)).tolist())
-        rows = [("layer", "output shape", "parameters")]
-        training = self.training
-        self.training = False
-        try:
-            x = self._as_input(np.zeros((1, *shape)))
-            for layer in self.layers:
-                x = layer.forward(x)
-                count = sum(array.size for _, array in layer.named_parameters())
-                rows.append((repr(layer), repr(x.shape[1:]), f"{count:,}"))
-        finally:
-            self.training = training
-        rows.append(("total", "", f"{self.parameters.size:,}"))
-        wide = [max(len(row[i]) for row in rows) for i in range(3)]
-        lines = [f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c:>{wide[2]}}" for a, b, c in rows]
-        rule = "-" * len(lines[0])
-        return _Table("\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]]))
+        return _Table(text_table(self.outline(input_shape)))
+
+    def outline(self, input_shape: int | Sequence[int] | None = None) -> Outline:
+        """Return the layers as a tree of parts, each with its output shape, where that is known.
+
+        Parameters
+        ----------
+        input_shape : int or sequence of int, optional
+            The shape of one sample. If None it is that of the last input; before the first input
+            it is known of a net that begins with ``Linear``, or with ``Flatten`` and ``Linear``.
+
+        Raises
+        ------
+        ValueError
+            If the shape does not fit.
+
+        Examples
+        --------
+        >>> from chainrule import Linear, MeanSquaredError, Model, ReLU
+        >>> outline = Model([Linear(4, 8), ReLU()], MeanSquaredError()).outline()
+        >>> [(part.path, part.shape, part.size) for part in outline.parts]
+        [('0', (8,), 40), ('1', (8,), 0)]
+        """
+        if input_shape is not None:
+            shape = tuple(np.atleast_1d(np.asarray(input_shape, dtype=int)).tolist())
+            return Outline.of(self._net, self._as_input(np.zeros((1, *shape))))
+        known = self._sample_shape or shape_of_a_sample(self._net)
+        if known is not None:
+            with contextlib.suppress(Exception):  # a guess, and layers of anybody's
+                return Outline.of(self._net, self._as_input(np.zeros((1, *known))))
+        return Outline.of(self._net, None)
+
+    def plot(
+        self, input_shape: int | Sequence[int] | None = None, *, ax: Axes | None = None
+    ) -> Axes:
+        """Draw the net as a graph: see :func:`chainrule.plots.net`.
+
+        Examples
+        --------
+        >>> from chainrule import Linear, MeanSquaredError, Model, ReLU
+        >>> Model([Linear(4, 8), ReLU(), Linear(8, 1)], MeanSquaredError()).plot().get_title()
+        '49 parameters'
+        """
+        from chainrule import plots
+
+        return plots.net(self, input_shape, ax=ax)
+
+    def _repr_html_(self) -> str:
+        outline = self.outline()
+        foot = f"{self.cost!r}, {self.dtype.name}"
+        if outline.input_shape is not None:
+            foot = f"input {outline.input_shape}, {foot}"
+        return outline.html(foot)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the net, parameters and state into one safetensors file, whole or not at all.
@@ -383,7 +425,9 @@ class Model:
     # -- inner parts ----------------------------------------------------------------------------
 
     def _forward(self, x: ArrayLike) -> Array:
-        return self._net.forward(self._as_input(x))
+        x = self._as_input(x)
+        self._sample_shape = x.shape[1:]
+        return self._net.forward(x)
 
     def _as_input(self, x: ArrayLike) -> Array:
         x = _numbers(x)

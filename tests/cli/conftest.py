@@ -1,6 +1,5 @@
 """The command as a person runs it, and what the main job leaves."""
 
-import signal
 import subprocess
 import sys
 
@@ -40,23 +39,6 @@ def run():
 def run_alone():
     """The same, for fixtures that last longer than a test."""
     return finish
-
-
-@pytest.fixture
-def run_here(capsys, monkeypatch, tmp_path):
-    """Run the command in this process, in ``tmp_path``: quicker, where no process is needed."""
-    from chainrule.cli.app import run
-
-    monkeypatch.chdir(tmp_path)
-    before = signal.getsignal(signal.SIGTERM)
-
-    def here(*words):
-        code = run([str(word) for word in words])
-        done = capsys.readouterr()
-        return subprocess.CompletedProcess(words, code, done.out, done.err)
-
-    yield here
-    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")

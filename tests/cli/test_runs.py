@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import random
+import shlex
 import signal
 
 import numpy as np
@@ -65,7 +66,7 @@ def test_other_data_than_then_are_told(whole, run_here, tmp_path):
     (tmp_path / "run.toml").write_text(text.replace("sha256:", "sha256:0"))
     done = run_here("train", "--config", "run.toml", "--epochs", 1, "--out", "other")
     assert done.returncode == 0
-    assert "not those of the run that is repeated" in done.stdout
+    assert "the data are not those of the run that is repeated" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -78,6 +79,11 @@ def test_other_data_than_then_are_told(whole, run_here, tmp_path):
         ("epochs = = 3\n", "is no TOML file"),
         ("[train]\nepochs = -3\n", "--epochs must be at least 1"),
         ("[train]\nlr = 1\nepochs = 1\n", None),
+        (f"[train]\nlr = 1{'0' * 400}\n", "lr must be of type float, got 10000"),
+        (f"[train]\nseed = 1{'0' * 400}\n", "--seed must be below 2 to the power of 63"),
+        (f"[train]\nseed = 1{'0' * 5000}\n", "is no TOML file"),
+        (f"a = {'[' * 3000}\n", "is no TOML file"),
+        ('[train]\ndata = ""\n', "the data have no name"),
     ],
 )
 def test_files_of_settings(text, message, run_here, tmp_path):
@@ -85,6 +91,7 @@ def test_files_of_settings(text, message, run_here, tmp_path):
     done = run_here("train", "--config", "run.toml")
     assert done.returncode == (0 if message is None else 2)
     assert (message or "") in done.stderr
+    assert len(done.stderr.splitlines()) == (message is not None)
     assert run_here("train", "--config", "none.toml").returncode == 2
 
 
@@ -120,10 +127,13 @@ def test_killed_again_and_again(whole, start, run, tmp_path):
     assert last_checkpoint(tmp_path / "run") == last_checkpoint(whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_and_what_it_says_to_type(number, start, run, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "out", "folder"),
+    [(signal.SIGINT, (), "runs/digits-001"), (signal.SIGTERM, ("--out", "my run"), "my run")],
+)
+def test_a_signal_and_what_it_says_to_type(number, out, folder, start, run, tmp_path):
     words = ("train", "--epochs", 200, "--schedule", "cosine")
-    with start(*words, cwd=tmp_path) as child:
+    with start(*words, *out, cwd=tmp_path) as child:
         for line in child.stdout:
             if line.startswith("Epoch 3/"):
                 child.send_signal(number)
@@ -131,13 +141,13 @@ def test_a_signal_and_what_it_says_to_type(number, start, run, tmp_path):
         rest, errors = child.communicate(timeout=60)
     assert child.returncode == 128 + number
     assert not errors
-    command = rest.rstrip().splitlines()[-1].split()
-    assert command == ["chainrule", "train", "--resume", "--out", "runs/digits-001"]
+    command = shlex.split(rest.rstrip().splitlines()[-1])
+    assert command == ["chainrule", "train", "--resume", "--out", folder]
     done = run(*command[1:], cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "Going on from runs/digits-001/checkpoints/checkpoint-" in done.stdout
+    assert f"Going on from {folder}/checkpoints/checkpoint-" in done.stdout
     assert run(*words, "--out", "whole", cwd=tmp_path).returncode == 0
-    assert content(tmp_path / "runs" / "digits-001") == content(tmp_path / "whole")
+    assert content(tmp_path / folder) == content(tmp_path / "whole")
 
 
 def test_resume_finds_the_newest_run_with_the_same_settings(run_here, tmp_path):
@@ -156,6 +166,37 @@ def test_resume_with_other_settings_is_refused(whole, run_here):
     assert done.returncode == 2
     assert "--hidden was 30,20, and is 10; --lr was 0.004, and is 0.5" in done.stderr
     assert content(whole) == before
+
+
+def test_resume_on_other_data_or_another_net_is_refused(run_here, tmp_path):
+    rows = [f"{i / 40},{i % 3},{i % 2}" for i in range(40)]
+    (tmp_path / "t.csv").write_text("a,b,y\n" + "\n".join(rows))
+    assert run_here("train", "t.csv", "--target", "y", "--epochs", 2, "--out", "r").returncode == 0
+    before = content(tmp_path / "r", "model.safetensors", "history.csv", "run.toml")
+    (tmp_path / "t.csv").write_text("a,b,y\n7,7,1\n" + "\n".join(rows[1:]))
+    done = run_here("train", "--resume", "--out", "r")
+    assert done.returncode == 2
+    assert "the data are not those that the run in r was begun with" in done.stderr
+    assert content(tmp_path / "r", "model.safetensors", "history.csv", "run.toml") == before
+    (tmp_path / "net.py").write_text(NET)
+    words = ("train", "--model", "net.py:build", "--epochs", 2, "--out")
+    assert run_here(*words, "s").returncode == 0
+    (tmp_path / "net.py").write_text(NET.replace("2 * x", "3 * x"))
+    done = run_here(*words, "s", "--resume")
+    assert done.returncode == 2
+    assert "the lines of the net's file are not those that the run in s" in done.stderr
+    done = run_here("train", "--config", "s", "--out", "again")
+    assert "the lines of the net's file are not those of the run that is repeated" in done.stdout
+
+
+def test_a_finished_run_without_its_model_gets_it_back(run_here, tmp_path):
+    assert run_here("train", "--epochs", 2, "--out", "r").returncode == 0
+    before = content(tmp_path / "r")
+    (tmp_path / "r" / "model.safetensors").rename(tmp_path / "r" / ".model.safetensors.0f.part")
+    done = run_here("train", "--resume", "--out", "r")
+    assert done.returncode == 0, done.stderr
+    assert content(tmp_path / "r") == before
+    assert not list((tmp_path / "r").glob("*.part"))
 
 
 def test_a_finished_run_resumed_is_as_it_was(whole, run_here):
@@ -340,11 +381,16 @@ def test_compare_what_cannot_be(whole, run_here, tmp_path):
     assert "at least two" in run_here("compare", whole).stderr
     (tmp_path / "stopped").mkdir()
     text = (whole / "run.toml").read_text().replace('data = "digits"', 'data = "mnist"')
+    text = text.split("[made_with]")[0]
     (tmp_path / "stopped" / "run.toml").write_text(text)
     done = run_here("compare", whole, "stopped")
     assert done.returncode == 0
     assert "stopped was stopped before its first epoch ended" in done.stdout
     assert "different data" in done.stdout
+    (tmp_path / "stopped" / "run.toml").write_text(
+        (whole / "run.toml").read_text().replace("sha256:", "sha256:0")
+    )
+    assert "different data" in run_here("compare", whole, "stopped").stdout
     (tmp_path / "stopped" / "history.csv").write_text("epoch,loss\n1,a lot\n")
     assert "history.csv is damaged" in run_here("compare", whole, "stopped").stderr
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ pytest.importorskip("pandas", reason="needs the extra: pip install 'chainrule[ta
 from PIL import Image
 
 from chainrule import load
+from chainrule.cli.image_folder import read_image
 from chainrule.cli.prepare import load_data
 
 
@@ -109,6 +111,27 @@ def test_forms_of_csv(tmp_path, rng, separator):
     assert 0.9 < rows[:, 0].std() < 1.1
 
 
+def test_names_in_quotes_that_hold_separators(tmp_path):
+    rows = "\n".join(f"{i};{i % 3};{i % 2}" for i in range(40))
+    (tmp_path / "t.csv").write_text(f'"a,x,z";"b,y,w";y\n{rows}\n')
+    assert load_data(str(tmp_path / "t.csv"), "y").preparation.columns == ["a,x,z", "b,y,w"]
+
+
+def test_rows_of_one_class_can_be_judged(run_here, tmp_path, rng):
+    columns = flowers(rng)
+    write_csv(tmp_path / "t.csv", columns)
+    words = ("--target", "species", "--epochs", 30, "--out", "run")
+    assert run_here("train", "t.csv", *words).returncode == 0
+    write_csv(tmp_path / "one.csv", {name: values[1:2] for name, values in columns.items()})
+    write_csv(tmp_path / "same.csv", {name: values[1::3] for name, values in columns.items()})
+    for name, count in (("one.csv", 1), ("same.csv", 50)):
+        done = run_here("evaluate", "run/model.safetensors", name, "--json")
+        assert done.returncode == 0, done.stderr
+        figures = json.loads(done.stdout)
+        assert figures["samples"] == count
+        assert figures["accuracy"] > 0.9
+
+
 def test_both_libraries_read_the_same(tmp_path, rng, monkeypatch):
     pytest.importorskip("polars", reason="polars is not installed")
     from chainrule.cli import tables
@@ -138,6 +161,7 @@ def test_the_task_can_be_said(tmp_path, rng):
         ("a,b,y\n1,2,\n2,3,1\n", "y", 1, "values are missing in y (1)"),
         ("a,y\n1,0\n2,1\n", "y", 1, "too few samples"),
         ("a,y\n1,0\n2,0\n", "y", 1, "is 0 in every row"),
+        ("a,y\n" + "\n".join(f"{i},{i}" for i in range(9)), "y", 1, "--task regression"),
         ("a,y\n1,0.5\n2,0.5\n", "y", 1, "is 0.5 in every row"),
         ("a,y\n1,0.5\n2,0.7\n", "y", 1, "rows are too few"),
         ("a,y\ninf,0\n2,1\n", "y", 1, "infinite values in a"),
@@ -221,6 +245,45 @@ def test_images(run_here, tmp_path, rng, coloured, model):
     assert second.startswith("data/above/004.png: above (")
     done = run_here("evaluate", "run/model.safetensors", "data")
     assert "accuracy   1.0000" in done.stdout
+
+
+@pytest.mark.parametrize("coloured", [False, True])
+def test_images_that_are_no_squares(run_here, tmp_path, rng, coloured):
+    draw(tmp_path / "data", rng, size=(8, 12), coloured=coloured)
+    draw(tmp_path / "large", rng, size=(16, 24))  # without colours
+    shutil.rmtree(tmp_path / "large" / "below")
+    for path in (tmp_path / "large" / "above").glob("0*.png"):
+        with Image.open(tmp_path / "data" / "above" / path.name) as image:
+            image.convert("L").resize((24, 16), Image.Resampling.NEAREST).save(path)
+    assert run_here("train", "data", "--epochs", 10, "--out", "run").returncode == 0
+    for name, count in (("data", 40), ("large", 20)):
+        done = run_here("evaluate", "run/model.safetensors", name)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split()[1] == str(count)
+        assert "accuracy   1.0000" in done.stdout
+    done = run_here("predict", "run/model.safetensors", "data/above/001.png")
+    assert done.stdout.startswith("data/above/001.png: above (")
+
+
+def test_images_of_16_bits_and_turned_ones(tmp_path, rng):
+    pixels = rng.integers(0, 256, (6, 6)).astype(np.uint16)
+    Image.fromarray(pixels * 257).save(tmp_path / "deep.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "deep.png"), pixels)
+    upright = Image.fromarray(pixels[:4].astype(np.uint8))
+    about = Image.Exif()
+    about[0x0112] = 6  # its camera was turned
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=about)
+    np.testing.assert_array_equal(read_image(tmp_path / "turned.png"), pixels[:4])
+
+
+def test_a_table_s_model_is_not_for_images(run_here, tmp_path, rng):
+    write_csv(tmp_path / "t.csv", flowers(rng))
+    words = ("--target", "species", "--epochs", 1, "--out", "run")
+    assert run_here("train", "t.csv", *words).returncode == 0
+    draw(tmp_path / "data", rng, count=1)
+    done = run_here("evaluate", "run/model.safetensors", "data")
+    assert done.returncode == 2
+    assert "was not trained on images" in done.stderr
 
 
 def test_a_folder_to_test_on(run_here, tmp_path, rng):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from chainrule import Batches, Linear, MeanSquaredError, Model, load_digits, train
+from chainrule import Batches, Linear, MeanSquaredError, Model, OneCycle, load_digits, train
 from chainrule.data import Augment, Augmented, FileBatches, MiniBatches, class_weights
 
 X = np.arange(200, dtype=np.float32).reshape(50, 4)
@@ -138,6 +138,20 @@ def test_a_data_loader_that_goes_on_says_that_its_order_is_its_own(tmp_path):
         train(net(), 0.1, 2, loader, checkpoint=tmp_path, resume=True, verbose=False)
 
 
+def test_a_data_loader_without_a_length():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: make parity")
+    from torch.utils.data import DataLoader, IterableDataset
+
+    class Stream(IterableDataset):
+        def __iter__(self):
+            return iter(zip(torch.from_numpy(X / 100), torch.from_numpy(target(X)), strict=True))
+
+    loader = DataLoader(Stream(), batch_size=8)
+    assert len(train(net(), 0.1, 2, loader, verbose=False)) == 2
+    with pytest.raises(ValueError, match="how many steps there will be, and the data do not say"):
+        train(net(), 0.1, 2, loader, schedule=OneCycle(), verbose=False)
+
+
 def test_an_iterable_without_a_length():
     class Stream:
         def __iter__(self):
@@ -154,3 +168,8 @@ def test_a_generator_lasts_one_epoch():
     assert len(train(net(), 0.1, 1, generator(), verbose=False)) == 1
     with pytest.raises(ValueError, match="A generator can be gone through once"):
         train(net(), 0.1, 2, generator(), verbose=False)
+    data = [(X / 100, target(X))]
+    with pytest.raises(
+        ValueError, match=r"no sample in the data\. A generator can be gone through"
+    ):
+        train(net(), 0.1, 2, data, validation_data=generator(), verbose=False)

@@ -2,6 +2,7 @@
 
 import gzip
 import importlib.util
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +93,25 @@ def prepared() -> Model:
     return model
 
 
+def read_onnx(path: Path) -> Model:
+    import chainrule.onnx
+
+    with warnings.catch_warnings():  # what it says of weights that are shared is no fault
+        warnings.filterwarnings("ignore", message=".*used in several places")
+        return chainrule.onnx.load(path)
+
+
+def as_onnx(make: Callable[[], Model]) -> Callable[[Path], None]:
+    shapes = {small: 3, rich: (4, 4, 1), sequences: (6,)}
+
+    def write(path: Path) -> None:
+        import chainrule.onnx
+
+        chainrule.onnx.export(make(), path, shapes[make])
+
+    return write
+
+
 def as_npz(save: Callable[..., None], **arrays: Any) -> Callable[[Path], None]:
     def write(path: Path) -> None:
         with path.open("wb") as file:
@@ -166,6 +186,7 @@ READERS = [
         load,
         [lambda path, make=make: make().save(path) for make in (small, rich, sequences)],
     ),
+    Reader("onnx", read_onnx, [as_onnx(small), as_onnx(rich), as_onnx(sequences)]),
     Reader(
         "arrays",
         read_arrays,

@@ -17,6 +17,7 @@ from chainrule import (
     Dropout,
     KeepBest,
     Linear,
+    MeanSquaredError,
     Model,
     OneCycle,
     ReLU,
@@ -80,6 +81,16 @@ def end(net, settings, history):
         "random": net.rng.random(5),
         "averages": np.concatenate(list(settings["optimizer"].state.values())),
     }
+
+
+def simple(folder, epochs=3, layer=None, data=None, **options):
+    """Train a small net, with a checkpoint after each step, and return its parameters."""
+    x = np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32)
+    net = Model([layer or Linear(3, 2)], MeanSquaredError())
+    checkpoint = Checkpoint(folder, every_steps=1, **options.pop("often", {}))
+    data = (x, x[:, :2]) if data is None else data
+    train(net, 0.1, epochs, data, checkpoint=checkpoint, verbose=False, **options)
+    return net.parameters
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Callbacks: early stopping, files of the history, TensorBoard, hooks."""
 
+import contextlib
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -104,6 +106,71 @@ def test_hooks():
         Hook(on_step_end=3)
 
 
+@pytest.mark.parametrize(
+    ("callbacks", "message"),
+    [
+        (KeepBest(), r"must be a list of them, as \[KeepBest\(…\)\], got KeepBest"),
+        (KeepBest, r"must be a list of them, as \[KeepBest\(…\)\], got KeepBest"),
+        ([KeepBest], r"must be a Callback, as KeepBest\(\) or .* Write KeepBest\(\)\."),
+        ([None], r"must be a Callback, as KeepBest\(\) or .*, got None"),
+        ([print], r"must be a Callback.*on_epoch_end=function"),
+    ],
+)
+def test_what_is_no_callback(callbacks, message):
+    with pytest.raises(TypeError, match=message):
+        train(net(), 0.1, 1, data(), callbacks=callbacks, verbose=False)
+    train(net(), 0.1, 1, data(), callbacks=(Callback() for _ in range(2)), verbose=False)
+
+
+class Fill(Callback):
+    """Fill the disk before the third epoch, and make room before another."""
+
+    def __init__(self, disk, until):
+        self.filler = disk / "filler"
+        self.until = until
+
+    def on_epoch_begin(self, run):
+        if run.epoch == 3:
+            with self.filler.open("wb", 0) as file, contextlib.suppress(OSError):
+                while True:
+                    file.write(b"x" * 64)
+        elif run.epoch == self.until:
+            self.filler.unlink()
+
+
+def rows_of(path):
+    if path.suffix == ".csv":
+        return len(path.read_text().splitlines()) - 1
+    return len([json.loads(line) for line in path.read_text().splitlines()])
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_a_full_disk_stops_no_history(small_disk, ending):
+    path = small_disk / "made" / f"history.{ending}"
+    seen = []
+    watch = Hook(on_epoch_end=lambda run: seen.append(rows_of(path)))
+    callbacks = [Fill(small_disk, until=5), SaveHistory(path), watch]
+    with pytest.warns(RuntimeWarning, match=rf"{path}: .* after epoch [34] .*No space.*goes on"):
+        train(net(), 0.1, 6, data(), callbacks=callbacks, verbose=False)
+    assert seen == [1, 2, 2, 2, 5, 6]
+
+
+def test_a_history_that_could_not_be_written_is_tried_again_at_the_end(small_disk):
+    path = small_disk / "history.csv"
+    room = Hook(on_train_end=lambda run: (small_disk / "filler").unlink())
+    callbacks = [SaveHistory(path), Fill(small_disk, until=0), room]  # the last ends first
+    with pytest.warns(RuntimeWarning, match="No space left"):
+        train(net(), 0.1, 4, data(), callbacks=callbacks, verbose=False)
+    assert rows_of(path) == 4
+
+
+def test_a_history_s_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OSError, match="file") as caught:
+        train(net(), 0.1, 1, data(), callbacks=[SaveHistory(tmp_path / "file" / "h.csv")])
+    assert "SaveHistory in on_train_begin" in caught.value.__notes__[0]
+
+
 # -- TensorBoard ---------------------------------------------------------------------------------
 
 
@@ -113,10 +180,12 @@ def events(folder):
 
     event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2")
     found = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir(), key=lambda path: path.suffix):
         content = path.read_bytes()
         while content:
             (length,) = struct.unpack("<Q", content[:8])
+            if 16 + length > len(content):  # a disk was full
+                break
             event = event_pb2.Event.FromString(content[12 : 12 + length])
             content = content[16 + length :]
             if event.session_log.status == event_pb2.SessionLog.START:
@@ -168,6 +237,27 @@ def test_event_files_of_a_training_that_goes_on(tmp_path):
     assert parts.keys() == whole.keys()
     for name, values in whole.items():
         assert dict(sorted(parts[name].items())) == values
+
+
+def test_a_full_disk_stops_no_event_files(small_disk):
+    """The library's own writer would wait for its thread, which has ended, for ever."""
+    pytest.importorskip("tensorboardX", reason="tensorboardX is not installed")
+    board = TensorBoard(small_disk / "made" / "events", every_steps=1)
+    x, y = data()
+    with pytest.warns(RuntimeWarning, match=r"events: the figures .*No space left.*goes on"):
+        history = train(net(), 0.001, 8, Batches(x, y, 1), callbacks=[Fill(small_disk, 7), board],
+                        verbose=False)  # fmt: skip
+    found = events(small_disk / "made" / "events")
+    assert list(found["step/loss"]) == list(range(1, 513))
+    assert list(found["epoch/loss"].values()) == pytest.approx(history["loss"], rel=1e-6)
+
+
+def test_a_folder_of_event_files_that_vanishes(tmp_path):
+    pytest.importorskip("tensorboardX", reason="tensorboardX is not installed")
+    remove = Hook(on_epoch_begin=lambda run: run.epoch == 3 and shutil.rmtree(tmp_path / "events"))
+    train(net(), 0.1, 4, data(), callbacks=[remove, TensorBoard(tmp_path / "events")],
+          verbose=False)  # fmt: skip
+    assert list(events(tmp_path / "events")["epoch/loss"]) == [3, 4]
 
 
 # -- states --------------------------------------------------------------------------------------

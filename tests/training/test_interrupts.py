@@ -63,6 +63,29 @@ def test_a_second_one_acts_at_once(tmp_path):
     assert not np.array_equal(layer.weights, 0)
 
 
+def test_a_second_one_acts_at_once_while_the_first_ends_the_training(tmp_path):
+    done = []
+
+    class Slow(Callback):
+        def get_state(self):
+            if done == ["saving"]:
+                signal.raise_signal(signal.SIGINT)
+                done.append("went on")
+            return {}
+
+        def on_step_end(self, run):
+            if run.step == 2:
+                done.append("saving")
+                signal.raise_signal(signal.SIGINT)
+
+    model = Model([Linear(3, 1)], MeanSquaredError())
+    with pytest.raises(KeyboardInterrupt):
+        train(model, 0.1, 4, Batches(*DATA, 16), verbose=False, callbacks=[Slow()],
+              checkpoint=tmp_path)  # fmt: skip
+    assert done == ["saving"]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_a_checkpoint_the_step_is_whole_too():
     seen = []
 

@@ -121,6 +121,40 @@ def net(classes=10):
     return Model([Linear(64, classes)], SoftmaxCrossEntropy())
 
 
+@BOTH
+@pytest.mark.usefixtures("_who")
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_no_number_is_told_by_nan(ours, value):
+    outputs = np.array([[1.0], [value], [3.0], [2.0]])
+    assert np.isnan(figures(["r2"], outputs, [1, 2, 5, 1], MeanSquaredError())["r2"])
+    assert np.isnan(figures(["r2"], [[1.0], [2.0]], [1, value], MeanSquaredError())["r2"])
+    probabilities = np.hstack([1 - outputs, outputs])
+    assert np.isnan(figures(["auc"], probabilities, [0, 1, 0, 1], CrossEntropy())["auc"])
+
+
+def raises(outputs, targets):
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("metrics", "error", "message"),
+    [
+        (["rmse"], ValueError, r"'rmse' is for values.*got shapes \(4,\) and \(4, 2\)"),
+        ({"mine": lambda o, t: None}, TypeError, "'mine' must return a number, got None"),
+        ({"mine": lambda o, t: np.ones(3)}, TypeError, "'mine' must return a number, got array"),
+        ({"loss": lambda o, t: 1}, ValueError, "cannot be called 'loss'"),
+        ([lambda o, t: 1, lambda o, t: 2], ValueError, "two metrics have one name.*dictionary"),
+        ([raises], ZeroDivisionError, "Raised by the metric 'raises'"),
+    ],
+)
+def test_metrics_that_do_not_fit(metrics, error, message):
+    net = Model([Linear(3, 2)], SoftmaxCrossEntropy())
+    with pytest.raises(error, match=message):
+        evaluate(net, (np.ones((4, 3)), np.array([0, 1, 0, 1])), metrics=metrics)
+    with pytest.raises(ValueError, match="what is judged has no weights"):
+        evaluate(net, (np.ones((4, 3)), np.array([0, 1, 0, 1]), np.ones(4)))
+
+
 def test_in_train_and_evaluate():
     x, y = digits()
 

@@ -1,12 +1,10 @@
 """A training that was stopped, anywhere and by anything, ends as one that was not."""
 
-import contextlib
 import os
 import random
 import signal
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,6 @@ import pytest
 from chainrule import (
     Batches,
     Callback,
-    Checkpoint,
     Hook,
     Linear,
     MeanSquaredError,
@@ -24,6 +21,7 @@ from chainrule import (
     train,
 )
 from training import program
+from training.program import simple
 
 PROGRAM = Path(program.__file__)
 HOOKS = ["on_epoch_begin", "on_step_end", "on_epoch_end"]
@@ -95,21 +93,57 @@ def test_the_error_names_the_callback_and_the_file(tmp_path):
     assert "checkpoint-000000004.safetensors" in saved
 
 
+class Remembers(Callback):
+    """Has a state that a test gives it."""
+
+    def __init__(self, state):
+        self.state = state
+
+    def get_state(self):
+        return self.state() if callable(self.state) else self.state
+
+    def set_state(self, state):
+        if state["figure"] > 1:
+            raise ZeroDivisionError("not in my state")
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "message"),
+    [
+        ({"names": np.array(["a", "b"])}, TypeError, "/0/1/names' is an array of <U1; a checkp"),
+        ({"things": np.array([None])}, TypeError, "/0/1/things' is an array of object"),
+        ({"seen": {1, 2}}, TypeError, "/0/1/seen' is a set; a checkpoint holds numbers"),
+        (lambda: 1 / 0, ZeroDivisionError, "division by zero"),
+    ],
+)
+def test_a_state_that_cannot_be_saved_is_told_at_the_beginning(tmp_path, state, error, message):
+    steps = []
+    callbacks = [Remembers(state), Hook(on_step_end=steps.append)]
+    with pytest.raises(error, match=message) as caught:
+        simple(tmp_path, callbacks=callbacks)
+    assert not steps
+    if error is ZeroDivisionError:
+        assert "by the callback Remembers in get_state, in epoch 0" in caught.value.__notes__[0]
+
+
+def test_an_error_in_a_callback_s_set_state_names_it_and_leaves_the_net(tmp_path):
+    simple(tmp_path, callbacks=[Remembers({"figure": 2})])
+    net = Model([Linear(3, 2)], MeanSquaredError(), seed=5)
+    before = net.parameters.copy()
+    x = np.ones((40, 3), np.float32)
+    with pytest.raises(ZeroDivisionError) as caught:
+        train(net, 0.1, 4, (x, x[:, :2]), checkpoint=tmp_path, resume=True, verbose=False,
+              callbacks=[Remembers({"figure": 1})])  # fmt: skip
+    assert "by the callback Remembers in set_state" in caught.value.__notes__[0]
+    np.testing.assert_array_equal(net.parameters, before)
+
+
 def test_a_finished_training_is_not_trained_again(undisturbed, tmp_path):
     same(train_until(tmp_path / "c", at=0), undisturbed)
     before = sorted(path.read_bytes() for path in (tmp_path / "c").iterdir())
     assert len(before) == 2
     same(train_until(tmp_path / "c", at=0), undisturbed)
     assert sorted(path.read_bytes() for path in (tmp_path / "c").iterdir()) == before
-
-
-def simple(folder, epochs=3, layer=None, data=None, **options):
-    x = np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32)
-    net = Model([layer or Linear(3, 2)], MeanSquaredError())
-    checkpoint = Checkpoint(folder, every_steps=1, **options.pop("often", {}))
-    data = (x, x[:, :2]) if data is None else data
-    train(net, 0.1, epochs, data, checkpoint=checkpoint, verbose=False, **options)
-    return net.parameters
 
 
 def test_more_epochs_may_follow_where_no_schedule_depends_on_them(tmp_path):
@@ -171,136 +205,6 @@ def test_a_generator_that_serves_data_and_model_is_refused(tmp_path):
 def test_resume_needs_a_folder():
     with pytest.raises(ValueError, match="checkpoint=FOLDER"):
         train(Model([Linear(3, 2)], MeanSquaredError()), 0.1, 1, [], resume=True)
-
-
-# -- damaged files -------------------------------------------------------------------------------
-
-
-def test_a_damaged_checkpoint_is_passed_over(tmp_path):
-    whole = simple(tmp_path / "whole")
-    simple(tmp_path / "a", epochs=2)
-    files = {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()}
-    before, newest = sorted(files)
-    content = files[newest]
-    for i, damaged in enumerate((content[:-1], content[:100], b"", content[:-9] + bytes(9))):
-        folder = tmp_path / str(i)
-        folder.mkdir()
-        (folder / before).write_bytes(files[before])
-        (folder / newest).write_bytes(damaged)
-        with pytest.warns(RuntimeWarning, match=f"{newest} is damaged.*Going on from {before}"):
-            np.testing.assert_array_equal(simple(folder, resume=True), whole)
-
-
-def test_every_flipped_byte_is_found(tmp_path):
-    from chainrule.training.checkpoint_file import read_state
-
-    simple(tmp_path, epochs=1)
-    (path,) = tmp_path.iterdir()
-    content = path.read_bytes()
-    for i in range(0, len(content), max(1, len(content) // 400)):
-        for change in (1, 0x20, 0x80):
-            flipped = bytearray(content)
-            flipped[i] ^= change
-            path.write_bytes(flipped)
-            with pytest.raises(ValueError, match=path.name):
-                read_state(path)
-    path.write_bytes(content)
-    read_state(path)
-
-
-def test_when_all_are_damaged_it_says_so(tmp_path):
-    simple(tmp_path)
-    for path in tmp_path.iterdir():
-        path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(ValueError, match=r"damaged.*damaged.*Remove the file"):
-        simple(tmp_path, resume=True)
-
-
-def test_another_version_and_a_model(tmp_path):
-    from chainrule.storage import read_arrays, write_arrays
-    from chainrule.training.checkpoint_file import read_state
-
-    simple(tmp_path, epochs=1)
-    (path,) = tmp_path.iterdir()
-    arrays, description = read_arrays(path)
-    write_arrays(path, arrays, {**description, "checkpoint": 2})
-    with pytest.raises(ValueError, match="a checkpoint of format 2, and this chainrule reads 1"):
-        simple(tmp_path, resume=True)
-    Model([Linear(3, 2)], MeanSquaredError()).save(path)
-    with pytest.raises(ValueError, match=r"is no checkpoint\. If it is a model: chainrule.load"):
-        read_state(path)
-
-
-# -- what cannot be written ----------------------------------------------------------------------
-
-
-def small_disk(folder, size):
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("this system does not let tests mount a small disk")
-
-
-def test_a_full_disk_does_not_stop_the_training(tmp_path):
-    class Fill(Callback):
-        """Fill the disk after the second epoch, and make room after the fourth."""
-
-        def on_epoch_begin(self, run):
-            filler = disk / "filler"
-            if run.epoch == 3:
-                with filler.open("wb", 0) as file, contextlib.suppress(OSError):
-                    while True:
-                        file.write(b"x" * 512)
-            elif run.epoch == 5:
-                filler.unlink()
-
-    disk = tmp_path / "disk"
-    small_disk(disk, "256k")
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            full = simple(disk / "c", epochs=6, callbacks=[Fill()])
-        messages = [str(warning.message) for warning in caught]
-        assert [m.split("step ")[1].split(" could")[0] for m in messages] == ["3", "3", "4", "4"]
-        assert all("No space left" in m and "The training goes on." in m for m in messages)
-        assert "The last one is checkpoint-000000002.safetensors." in messages[0]
-        names = sorted(path.name for path in (disk / "c").iterdir())
-        assert names == ["checkpoint-000000005.safetensors", "checkpoint-000000006.safetensors"]
-        np.testing.assert_array_equal(full, simple(tmp_path / "other", epochs=6))
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
-
-
-def test_a_disk_that_is_read_only(tmp_path):
-    disk = tmp_path / "disk"
-    small_disk(disk, "256k")
-    try:
-        simple(disk / "c", epochs=1)
-        kept = [path.read_bytes() for path in (disk / "c").iterdir()]
-        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-        with pytest.raises(OSError, match=r"cannot write checkpoints into.*Read-only file system"):
-            simple(disk / "c", resume=True)
-        assert [path.read_bytes() for path in (disk / "c").iterdir()] == kept
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
-
-
-def test_a_folder_that_vanishes_is_made_again(tmp_path):
-    class Remove(Callback):
-        def on_epoch_begin(self, run):
-            for path in (tmp_path / "c").iterdir():
-                path.unlink()
-            (tmp_path / "c").rmdir()
-
-    simple(tmp_path / "c", callbacks=[Remove()])
-    assert len(list((tmp_path / "c").iterdir())) == 1
-
-
-def test_a_file_in_place_of_the_folder(tmp_path):
-    (tmp_path / "c").write_text("mine")
-    with pytest.raises(OSError, match="cannot write checkpoints into"):
-        simple(tmp_path / "c")
-    assert (tmp_path / "c").read_text() == "mine"
 
 
 # -- a real process ------------------------------------------------------------------------------

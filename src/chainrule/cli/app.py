@@ -176,8 +176,11 @@ def find_lr(
     /,
     *,
     target: str | None = None,
+    task: str | None = None,
+    image_size: Annotated[int | None, Parameter(converter=_whole)] = None,
     model: str = "mlp",
     hidden: str | None = None,
+    dropout: float | None = None,
     optimizer: str | None = None,
     batch_size: Whole = 64,
     seed: Whole = 0,
@@ -192,10 +195,16 @@ def find_lr(
         As for `chainrule train`.
     target
         The column of a table that is predicted.
+    task
+        As for `chainrule train`.
+    image_size
+        As for `chainrule train`.
     model
         As for `chainrule train`.
     hidden
         Units in the hidden linear layers, as for `chainrule train`.
+    dropout
+        The share of hidden units that is dropped.
     optimizer
         As for `chainrule train`.
     batch_size
@@ -211,8 +220,8 @@ def find_lr(
     from chainrule.cli.settings import Settings
 
     settings = Settings(
-        data, target, model=model, hidden=hidden, optimizer=optimizer, batch_size=batch_size,
-        seed=seed,
+        data, target, task, image_size, model, hidden, dropout, optimizer=optimizer,
+        batch_size=batch_size, seed=seed,
     )  # fmt: skip
     return find_lr_command(settings, steps, out)
 
@@ -255,7 +264,7 @@ def evaluate(
     Parameters
     ----------
     model
-        A model.safetensors that `chainrule train` made.
+        A model.safetensors that `chainrule train` made, or an ONNX file.
     data
         As for `chainrule train`; where a part is for testing, that part.
     target
@@ -286,7 +295,7 @@ def predict(
     Parameters
     ----------
     model
-        A model.safetensors that `chainrule train` made.
+        A model.safetensors that `chainrule train` made, or an ONNX file.
     files
         Images (PNG, JPEG), arrays (.npy, .npz) with values as in the training data, or tables with
         the columns of the training data.
@@ -309,13 +318,85 @@ def summary(model: Path, /, *, code: Path | None = None) -> int:
     Parameters
     ----------
     model
-        A model.safetensors that `chainrule train` made.
+        A model.safetensors that `chainrule train` made, or an ONNX file.
     code
         The Python file with layers of your own, if the model has some.
     """
     from chainrule.cli.summary import summary_command
 
     return summary_command(model, code)
+
+
+@app.command
+def studio(
+    target: str | None = None,
+    /,
+    *,
+    data: str | None = None,
+    code: Path | None = None,
+    host: str = "127.0.0.1",
+    port: Whole = 8047,
+    browser: bool = True,
+) -> int:
+    """Open a page in the browser that shows a net learn, and the chain rule at work.
+
+    Parameters
+    ----------
+    target
+        A model.safetensors or the folder of a run that `chainrule train` made, or FILE.py:build as
+        for `chainrule train --model`. Without it a net is built on the page.
+    data
+        As for `chainrule train`. A run and a model know their own.
+    code
+        The Python file with layers of your own, if the model has some.
+    host
+        Where to listen. Anything but this computer itself needs the token in the printed address.
+    port
+        0 takes a free one.
+    browser
+        Open the page in the browser.
+    """
+    from chainrule.studio.command import studio_command
+
+    return studio_command(target, data=data, code=code, host=host, port=port, browser=browser)
+
+
+@app.command
+def export(
+    model: Path,
+    /,
+    *,
+    to: str,
+    out: Path | None = None,
+    input_shape: str | None = None,
+    channels_first: Annotated[bool, Parameter(negative=())] = False,
+    method: str = "predict",
+    code: Path | None = None,
+) -> int:
+    """Write a model in a form that runs without chainrule.
+
+    Parameters
+    ----------
+    model
+        A model.safetensors, of `chainrule train` or of Model.save.
+    to
+        onnx: a file for onnxruntime and others. numpy: a program predict.py that needs NumPy alone.
+    out
+        The .onnx file, or the folder of the program; beside the model if not given.
+    input_shape
+        The shape of a sample as 28,28,1, with any for a length of ONNX that is left open. What
+        `chainrule train` made says it itself.
+    channels_first
+        Let the ONNX file take images with the channels first.
+    method
+        What the ONNX file answers: predict, predict-proba or predict-classes.
+    code
+        The Python file with layers of your own, if the model has some.
+    """
+    from chainrule.cli.export import OnnxOptions, export_command
+
+    options = OnnxOptions(channels_first, method)
+    return export_command(model, to, out=out, input_shape=input_shape, options=options, code=code)
 
 
 @app.command

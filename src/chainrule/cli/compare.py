@@ -15,14 +15,15 @@ from chainrule.figures import greater_is_better
 from chainrule.loading import load
 from chainrule.training import History
 
-__all__ = ["compare_command"]
+__all__ = ["Made", "compare_command", "read_run"]
 
 
 @dataclass
-class _Made:
+class Made:
     """What is known of a run: its settings, its history, the size of its net."""
 
     name: str
+    data: str
     settings: dict[str, Any]
     history: History
     parameters: int | None
@@ -49,7 +50,7 @@ def compare_command(folders: Sequence[Path], *, as_json: bool, out: Path | None)
     """Print what differs between runs and what they came to; draw their curves."""
     if len(folders) < 2:
         raise UsageError("compare: name at least two runs: chainrule compare RUN RUN…")
-    runs = [_read(folder) for folder in folders]
+    runs = [read_run(folder) for folder in folders]
     differing = [
         name for name in runs[0].settings if len({str(run.settings.get(name)) for run in runs}) > 1
     ]
@@ -61,7 +62,7 @@ def compare_command(folders: Sequence[Path], *, as_json: bool, out: Path | None)
         print(json.dumps(rows, indent=2))
     else:
         _print(rows)
-        if "data" in differing:
+        if len({run.data for run in runs}) > 1:
             print("The runs were made on different data: their figures say little of each other.")
         for run in runs:
             if not len(run.history):
@@ -77,10 +78,19 @@ def compare_command(folders: Sequence[Path], *, as_json: bool, out: Path | None)
     return 0
 
 
-def _read(folder: Path) -> _Made:
+def read_run(folder: Path) -> Made:
+    """Read what a run's folder says of it.
+
+    Raises
+    ------
+    UsageError
+        If it is no run.
+    ValueError
+        If its history is damaged.
+    """
     if not (folder / "run.toml").is_file():
         raise UsageError(f"{folder} is no run: there is no run.toml in it.")
-    settings, _ = read_settings(folder)
+    settings, hashes = read_settings(folder)
     history = History()
     path = folder / "history.csv"
     if path.exists():
@@ -95,7 +105,9 @@ def _read(folder: Path) -> _Made:
     if model.exists():
         with contextlib.suppress(ValueError):  # layers of the user's own are not known here
             parameters = load(model).parameters.size
-    return _Made(str(folder), asdict(settings), history, parameters)
+    return Made(
+        str(folder), hashes.get("data", str(settings.data)), asdict(settings), history, parameters
+    )
 
 
 def _print(rows: list[dict[str, Any]]) -> None:

@@ -25,6 +25,8 @@ def message(error: BaseException) -> str:
         words = f"{error.filename}: {error.strerror}."
     elif isinstance(error, OSError) and error.strerror:
         words = f"{error.strerror}."
+    elif isinstance(error, ModuleNotFoundError) and "pip install" in str(error):
+        words = str(error)  # of an extra besides the command's own
     elif isinstance(error, ModuleNotFoundError) and error.name:
         words = f"{error.name} is not installed: pip install 'chainrule[cli]'"
     elif isinstance(error, UnusedCliTokensError):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.cli.errors import UsageError
-from chainrule.cli.image_folder import read_image_folder
+from chainrule.cli.image_folder import read_image_folder, with_colours
 from chainrule.cli.predict import load_own
 from chainrule.cli.prepare import Preparation, load_data
 from chainrule.cli.tables import TABLES, labels_or_values, read_columns, read_table
@@ -57,17 +57,20 @@ def _samples(data: str, preparation: Preparation, target: str | None) -> tuple[A
             raise UsageError(f"{path}: the model was not trained on a table.")
         x = read_columns(path, preparation.columns)
         task = "regression" if preparation.regression else "classification"
-        found = labels_or_values(path, table, task)
+        found = labels_or_values(path, table, task, to_learn=False)
         return x, _labels(path, found.y, found.names, preparation)
     if path.suffix == ".npz":
         arrays = load_npz(path)
         x, y = (arrays.x, arrays.y) if arrays.x_test is None else (arrays.x_test, arrays.y_test)
         return x, np.asarray(y).reshape(len(x)).astype(np.int64)
     if path.is_dir() and not (path / "train-images-idx3-ubyte").exists():
-        shape = preparation.image_shape or (1, 1)
-        x, y, x_test, y_test, names = read_image_folder(path, shape[0])
+        if preparation.image_shape is None:
+            raise UsageError(f"{path}: the model was not trained on images.")
+        x, y, x_test, y_test, names = read_image_folder(path, preparation.image_shape, fewest=1)
         if x_test is not None and y_test is not None:
             x, y = x_test, y_test
+        if len(preparation.sample_shape) == 3 and x.ndim == 3:  # of images all without colours
+            x = with_colours(x)
         return x, _labels(path, y, names, preparation)
     loaded = load_data(data)
     return loaded.x_test, loaded.y_test

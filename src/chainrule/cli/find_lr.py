@@ -1,5 +1,6 @@
 """``chainrule find-lr``."""
 
+import shlex
 from pathlib import Path
 
 from chainrule.cli import recipes
@@ -13,9 +14,9 @@ from chainrule.training import find_learning_rate
 __all__ = ["find_lr_command"]
 
 
-def find_lr_command(settings: Settings, steps: int, picture: Path) -> int:
+def find_lr_command(given: Settings, steps: int, picture: Path) -> int:
     """Train for a few steps with growing learning rates, print the suggestion, draw the loss."""
-    settings = settings.spelled_out()
+    settings = given.spelled_out()
     if steps < 10:
         raise UsageError(f"--steps must be at least 10, got {steps}.")
     data = load_data(str(settings.data), settings.target, settings.task, settings.image_size)
@@ -35,6 +36,18 @@ def find_lr_command(settings: Settings, steps: int, picture: Path) -> int:
     plots.learning_rate(found).figure.savefig(picture)  # type: ignore[union-attr]  # no SubFigure
     print(f"The loss over the learning rate is drawn in {picture}.")
     lr = f"{found.suggestion:.1g}"
-    options = f"{settings.data} --model {settings.model} --optimizer {settings.optimizer} --lr {lr}"
-    print(f"\nTo train with it:\n    chainrule train {options}")
+    print(f"\nTo train with it:\n    chainrule train {_words(given, settings)} --lr {lr}")
     return 0
+
+
+def _words(given: Settings, settings: Settings) -> str:
+    """Return what is to be typed so that the same net learns from the same data."""
+    words = [str(settings.data)]
+    for name in ("target", "task", "image_size", "model", "hidden", "dropout", "optimizer",
+                 "batch_size", "seed"):  # fmt: skip
+        always = name in ("model", "optimizer")
+        usual = {"batch_size": 64, "seed": 0}.get(name)
+        value = getattr(settings if always else given, name)
+        if value is not None and value != usual:
+            words += ["--" + name.replace("_", "-"), str(value)]
+    return shlex.join(words)

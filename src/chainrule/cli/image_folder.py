@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from chainrule.cli.picture import of_8_bits
 from chainrule.layer import Array
 
-__all__ = ["holds_images", "read_image", "read_image_folder"]
+__all__ = ["holds_images", "read_image", "read_image_folder", "with_colours"]
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 MOST_PIXELS = 50_000_000  # of one image
@@ -22,7 +23,7 @@ def holds_images(folder: Path) -> bool:
 
 
 def read_image_folder(
-    folder: Path, size: int | None
+    folder: Path, shape: tuple[int, int] | None, *, fewest: int = 2
 ) -> tuple[Array, Array, Array | None, Array | None, list[str]]:
     """Return images and labels, held-out ones if there is a folder for them, and the classes.
 
@@ -30,8 +31,10 @@ def read_image_folder(
     ----------
     folder : path
         ``CLASS/IMAGE.png``, or ``train/CLASS/IMAGE.png`` and ``test/CLASS/IMAGE.png``.
-    size : int or None
+    shape : pair of int, or None
         The height and width to which all are brought; None needs images of one size.
+    fewest : int
+        How many classes there must be.
 
     Returns
     -------
@@ -41,13 +44,14 @@ def read_image_folder(
     Raises
     ------
     ValueError
-        If there are less than two classes, an image cannot be read, or they differ in size.
+        If there are too few classes, an image cannot be read, or they differ in size.
     """
     splits = _splits(folder) or [folder]
     names = sorted(inner.name for inner in _folders(splits[0]) if _images_in(inner))
-    if len(names) < 2:
+    if len(names) < fewest:
         raise ValueError(
-            f"{folder}: needs a folder of images for each of at least two classes, "
+            f"{folder}: needs a folder of images for each of at least "
+            f"{'two classes' if fewest > 1 else 'one class'}, "
             f"has {', '.join(names) or 'none'}."
         )
     for split in splits[1:]:
@@ -60,7 +64,7 @@ def read_image_folder(
         [(path, label) for label, name in enumerate(names) for path in _images_in(split / name)]
         for split in splits
     ]
-    images = [[read_image(path, size) for path, _ in part] for part in paths]
+    images = [[read_image(path, shape) for path, _ in part] for part in paths]
     everything = [(path, image) for part, found in zip(paths, images, strict=True)
                   for (path, _), image in zip(part, found, strict=True)]  # fmt: skip
     _refuse_sizes(everything)
@@ -69,22 +73,28 @@ def read_image_folder(
     for part, found in zip(paths, images, strict=True):
         if not found:
             raise ValueError(f"{splits[1]}: there is no image.")
-        parts.append(np.stack([_with_colours(image) if coloured else image for image in found]))
+        parts.append(
+            np.stack(
+                [with_colours(image) if coloured and image.ndim == 2 else image for image in found]
+            )
+        )
         parts.append(np.array([label for _, label in part]))
     x, y, *held = parts
     x_test, y_test = held if held else (None, None)
     return x, y, x_test, y_test, names
 
 
-def read_image(path: Path, size: int | None = None) -> Array:
-    """Return an image as it is: grey of shape (height, width), or colours in a third axis.
+def read_image(path: Path, shape: tuple[int, int] | None = None) -> Array:
+    """Return an image, upright: grey of shape (height, width), or colours in a third axis.
+
+    ``shape`` is the height and width to which it is brought; None leaves it as it is.
 
     Raises
     ------
     ValueError
         If it is damaged, or too large.
     """
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     try:
         with warnings.catch_warnings():
@@ -92,17 +102,19 @@ def read_image(path: Path, size: int | None = None) -> Array:
             with Image.open(path) as image:
                 if image.width * image.height > MOST_PIXELS:
                     raise ValueError(f"{image.width} x {image.height} pixels are too many")
-                grey = image.mode in ("1", "L", "I;16", "I", "F", "LA")
-                picture = image.convert("L" if grey else "RGB")
-        if size is not None:
-            picture = picture.resize((size, size), Image.Resampling.BILINEAR)
+                picture = of_8_bits(ImageOps.exif_transpose(image))
+                grey = picture.mode in ("1", "L", "F", "LA")
+                picture = picture.convert("L" if grey else "RGB")
+        if shape is not None:
+            picture = picture.resize(shape[::-1], Image.Resampling.BILINEAR)
     except Exception as error:  # the library raises errors of many kinds
         raise ValueError(f"{path} cannot be read as an image: {error}.") from error
     return np.asarray(picture, np.uint8)
 
 
-def _with_colours(image: Array) -> Array:
-    return image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
+def with_colours(grey: Array) -> Array:
+    """Return grey images, or one of them, with three equal colours in a last axis."""
+    return np.repeat(grey[..., None], 3, axis=-1)
 
 
 def _refuse_sizes(images: Sequence[tuple[Path, Array]]) -> None:

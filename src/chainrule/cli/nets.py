@@ -26,7 +26,17 @@ from chainrule.layers import (
 from chainrule.losses import Loss, MeanSquaredError, SoftmaxCrossEntropy
 from chainrule.model import Model
 
-__all__ = ["NAMES", "Wanted", "build", "check_name", "lenet", "mlp", "own_classes", "resnet"]
+__all__ = [
+    "NAMES",
+    "Wanted",
+    "build",
+    "check_name",
+    "file_of",
+    "lenet",
+    "mlp",
+    "own_classes",
+    "resnet",
+]
 
 NAMES = ("mlp", "lenet", "resnet")
 LARGE = 20  # pixels a side, from which on the windows of the article on LeNet-5 fit
@@ -84,7 +94,7 @@ class Wanted:
 
 def check_name(name: str) -> None:
     """Refuse what is neither a known net nor FILE.py:FUNCTION."""
-    if name not in NAMES and not Path(name.partition(":")[0]).suffix == ".py":
+    if name not in NAMES and file_of(name).suffix != ".py":
         raise UsageError(
             f"--model must be {', '.join(NAMES[:-1])} or {NAMES[-1]}, or FILE.py:build, "
             f"got {name!r}."
@@ -103,8 +113,8 @@ def build(name: str, wanted: Wanted) -> Model:
     """
     if name in NAMES:
         return {"mlp": mlp, "lenet": lenet, "resnet": resnet}[name](wanted)
-    path, _, function = name.partition(":")
-    module = load_code(Path(path))
+    path, function = file_of(name), name.partition(":")[2]
+    module = load_code(path)
     make = getattr(module, function or "build", None)
     if not callable(make):
         raise UsageError(
@@ -113,7 +123,7 @@ def build(name: str, wanted: Wanted) -> Model:
     try:
         model = make(tuple(wanted.sample_shape), wanted.outputs, wanted.seed)
     except Exception as error:
-        raise failed(Path(path), module, error) from error
+        raise failed(path, module, error) from error
     if not isinstance(model, Model):
         raise UsageError(f"{name} must return a chainrule.Model, got {type(model).__name__}.")
     rows = np.zeros((2, math.prod(wanted.sample_shape)), np.float32)
@@ -135,7 +145,12 @@ def build(name: str, wanted: Wanted) -> Model:
 
 def own_classes(name: str) -> list[type]:
     """Return the layers and losses of a user's file; none for a net that has a name."""
-    return [] if name in NAMES else functions_of(load_code(Path(name.partition(":")[0])))
+    return [] if name in NAMES else functions_of(load_code(file_of(name)))
+
+
+def file_of(name: str) -> Path:
+    """Return the FILE.py of FILE.py:build."""
+    return Path(name.partition(":")[0])
 
 
 def mlp(wanted: Wanted) -> Model:

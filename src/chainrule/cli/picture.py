@@ -11,7 +11,7 @@ from chainrule.layer import Array
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["read_picture"]
+__all__ = ["centred", "of_8_bits", "placed", "read_picture"]
 
 INK = 0.15  # of the strongest ink: what is fainter is paper
 CONTRAST = 16  # of 255: what differs less is noise on blank paper
@@ -68,7 +68,7 @@ def read_picture(
         if margin is None:
             grey = _scaled(grey, shape)
         else:
-            grey = _centred(_without_paper(grey, paper), shape, margin)
+            grey = centred(_without_paper(grey, paper), shape, margin)
     return grey * np.float32(maximum / 255), inverted
 
 
@@ -83,7 +83,7 @@ def _grey(path: Path) -> Array:
             warnings.simplefilter("ignore")  # of odd files that can be read all the same
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as file:
-                image = _of_8_bits(ImageOps.exif_transpose(file)).convert("RGBA")
+                image = of_8_bits(ImageOps.exif_transpose(file)).convert("RGBA")
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise ValueError(f"{path}: too large an image. Scale it down first.") from error
     except UnidentifiedImageError as error:
@@ -97,7 +97,7 @@ def _grey(path: Path) -> Array:
     return np.asarray(Image.alpha_composite(paper, image).convert("L"), dtype=np.float32)
 
 
-def _of_8_bits(image: "Image") -> "Image":
+def of_8_bits(image: "Image") -> "Image":
     """Scale 16-bit grey to 8 bits, where Pillow itself would cut off everything above 255."""
     from PIL import Image
 
@@ -122,7 +122,22 @@ def _scaled(grey: Array, shape: tuple[int, int]) -> Array:
     return np.asarray(image.resize(shape[::-1], Image.Resampling.BOX), dtype=np.float32)
 
 
-def _centred(grey: Array, shape: tuple[int, int], margin: float) -> Array:
+def centred(grey: Array, shape: tuple[int, int], margin: float) -> Array:
+    """Cut out the ink, scale it to leave a margin on each side, and put it in the middle.
+
+    The ink is what is above 0. For a margin of 0 its box is put in the middle, else its mass, as
+    MNIST was made.
+    """
+    return placed(grey, shape, margin)[0]
+
+
+def placed(
+    grey: Array, shape: tuple[int, int], margin: float
+) -> tuple[Array, tuple[float, float, float, float]]:
+    """Return what :func:`centred` does, and where its edges lie in the drawing.
+
+    The edges are top, left, height and width in pixels of the drawing; they may reach beyond it.
+    """
     ink = grey > INK * grey.max()
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
     cut = grey[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -135,7 +150,12 @@ def _centred(grey: Array, shape: tuple[int, int], margin: float) -> Array:
     image = np.zeros(shape, np.float32)
     top, left = _corner(small, shape, by_mass=margin > 0)
     image[top : top + height, left : left + width] = small
-    return image
+    down, across = cut.shape[0] / height, cut.shape[1] / width
+    place = (
+        float(rows[0] - top * down), float(columns[0] - left * across),
+        shape[0] * down, shape[1] * across,
+    )  # fmt: skip
+    return image, place
 
 
 def _corner(small: Array, shape: tuple[int, int], *, by_mass: bool) -> tuple[int, ...]:

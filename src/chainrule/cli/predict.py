@@ -9,7 +9,8 @@ import numpy as np
 
 from chainrule.cli.code import functions_of, load_code
 from chainrule.cli.errors import UsageError, report
-from chainrule.cli.image_folder import read_image
+from chainrule.cli.foreign import load_onnx
+from chainrule.cli.image_folder import read_image, with_colours
 from chainrule.cli.picture import read_picture
 from chainrule.cli.prepare import Preparation
 from chainrule.cli.tables import TABLES, read_columns
@@ -80,6 +81,8 @@ def _check_out(out: Path) -> None:
 
 def load_own(path: Path, code: Path | None) -> Model:
     """Load a model, with the layers of a user's file if one is named."""
+    if path.suffix.lower() == ".onnx":
+        return load_onnx(path)
     try:
         return load(path, classes=[] if code is None else functions_of(load_code(code)))
     except ValueError as error:
@@ -138,8 +141,8 @@ def _read(path: Path, preparation: Preparation) -> tuple[Array, str]:
     if len(preparation.sample_shape) == 3:  # with colours
         if not path.is_file():
             raise FileNotFoundError(f"{path}: there is no such file.")
-        image = read_image(path, preparation.image_shape[0])
-        return (image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2))[None], ""
+        image = read_image(path, preparation.image_shape)
+        return (image if image.ndim == 3 else with_colours(image))[None], ""
     image, inverted = read_picture(
         path,
         preparation.image_shape,

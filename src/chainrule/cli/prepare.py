@@ -154,7 +154,8 @@ class Preparation:
         if not isinstance(found, dict):
             raise ValueError(
                 f"{path}: does not say how its inputs are prepared: it was not made by "
-                "`chainrule train`. Load it in Python: chainrule.load(...)."
+                "`chainrule train`. Load it in Python: chainrule.load(...)"
+                f"{', or chainrule.onnx.load(...)' if path.suffix == '.onnx' else ''}."
             )
         try:
             return cls(**found)
@@ -177,7 +178,12 @@ class DataSet:
 
 @np.errstate(over="ignore", invalid="ignore")  # Preparation looks at the figures
 def load_data(
-    name: str, target: str | None = None, task: str | None = None, image_size: int | None = None
+    name: str,
+    target: str | None = None,
+    task: str | None = None,
+    image_size: int | None = None,
+    *,
+    max_bytes: int = 1 << 34,
 ) -> DataSet:
     """Load one of the sets that have a name, or a user's file or folder.
 
@@ -190,6 +196,8 @@ def load_data(
         What is done with a table; None looks at the target.
     image_size : int, optional
         The height and width to which the images of a folder are brought.
+    max_bytes : int
+        The largest content of an .npz file that is believed.
 
     Raises
     ------
@@ -221,7 +229,7 @@ def load_data(
                       for a in sets.load_idx_folder(path, split=split))  # fmt: skip
         return _images(path.resolve().name, parts)
     if path.suffix == ".npz":
-        return _table(path)
+        return _table(path, max_bytes)
     if table:
         return _columns(path, target, task)
     if path.exists():
@@ -243,7 +251,8 @@ def _columns(path: Path, target: str | None, task: str | None) -> DataSet:
         raise ValueError(f"{path}: {len(x)} rows are too few to hold out a fifth.")
     if found.names is not None and np.bincount(y).max() < FEWEST:
         raise ValueError(
-            f"{path}: the classes have too few samples to hold out a fifth of each. Give more."
+            f"{path}: the classes have too few samples to hold out a fifth of each. Give more; or, "
+            f"if {table.target_name!r} is a number to be predicted: --task regression."
         )
     stratify = found.names is not None
     x, y, x_test, y_test = sets.train_validation_split(x, y, 0.2, seed=0, stratify=stratify)
@@ -280,7 +289,8 @@ def _spread(x: Array) -> tuple[list[float], list[float]]:
 
 def image_folder(path: Path, size: int | None) -> DataSet:
     """Load a folder of images, one folder a class."""
-    x, y, x_test, y_test, names = read_image_folder(path, size)
+    shape = None if size is None else (size, size)
+    x, y, x_test, y_test, names = read_image_folder(path, shape)
     if x_test is None or y_test is None:
         if np.bincount(y).max() < FEWEST:
             raise ValueError(
@@ -335,8 +345,8 @@ def _background(x: Array, maximum: float) -> str | None:
     return "dark" if share < 0.1 else "light" if share > 0.9 else None
 
 
-def _table(path: Path) -> DataSet:
-    table = sets.load_npz(path)
+def _table(path: Path, max_bytes: int) -> DataSet:
+    table = sets.load_npz(path, max_bytes=max_bytes)
     x, y = table.x, _labels(path, table.y)
     names = _class_names(path.stem, y)
     if table.x_test is None or table.y_test is None:

@@ -17,7 +17,7 @@ from chainrule.metrics import confusion_matrix
 from chainrule.model import Model
 from chainrule.training import History, evaluate
 
-__all__ = ["draw", "folder_to_resume", "judged", "make_folder", "tell"]
+__all__ = ["draw", "folder_to_resume", "judged", "make_folder", "tell", "tidy"]
 
 MADE = {
     "model.safetensors": "the model: the best epoch's",
@@ -61,6 +61,14 @@ def make_folder(out: Path | None, name: str) -> Path:
             f"cannot write into {out or 'runs'}: {error.strerror}. Name another folder: "
             "--out FOLDER."
         ) from error
+
+
+def tidy(folder: Path) -> None:
+    """Take away what a run that was killed while it wrote a file has left."""
+    for name in MADE:
+        for part in folder.glob(f".{name}.*.part"):
+            with contextlib.suppress(OSError):
+                part.unlink()
 
 
 def folder_to_resume(settings: Settings, out: Path | None) -> Path | None:

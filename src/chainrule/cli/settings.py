@@ -15,11 +15,13 @@ from chainrule import compiled
 from chainrule.cli import nets, recipes
 from chainrule.cli.errors import UsageError
 from chainrule.cli.tables import TABLES
-from chainrule.storage import write_atomically
+from chainrule.storage import one_line, write_atomically
 
 __all__ = ["Settings", "read_settings", "write_settings"]
 
 FILE = "run.toml"
+HASHES = ("data", "code")
+LARGEST = 1 << 63  # of the whole numbers of TOML
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Settings:
         UsageError
             If something makes no sense.
         """
-        data, model = self.data or "digits", self.model or "mlp"
+        data, model = self.data if self.data is not None else "digits", self.model or "mlp"
         table = Path(data).suffix.lower() in TABLES
         convolutions = model in ("lenet", "resnet")
         decided = {
@@ -99,6 +101,8 @@ class Settings:
             value = getattr(self, option)
             if value is not None and value < least:
                 raise UsageError(f"{_option(option)} must be at least {least}, got {value}.")
+            if value is not None and value >= LARGEST:  # run.toml could not be relied upon
+                raise UsageError(f"{_option(option)} must be below 2 to the power of 63.")
         for option, (good, words) in NUMBERS.items():
             value = getattr(self, option)
             if value is not None and not good(value):
@@ -110,6 +114,8 @@ class Settings:
             value = getattr(self, option)
             if value is not None and value not in names:
                 raise UsageError(f"--{option} must be one of {', '.join(names)}, got {value!r}.")
+        if not self.data:
+            raise UsageError("the data have no name: name digits, mnist, a file or a folder.")
         nets.check_name(str(self.model))
         self.widths()
         threads = self.threads or "auto"
@@ -155,19 +161,19 @@ NUMBERS: dict[str, Check] = {
 }
 
 
-def write_settings(folder: Path, settings: Settings, data_hash: str) -> None:
-    """Write run.toml, which repeats the run."""
+def write_settings(folder: Path, settings: Settings, hashes: dict[str, str]) -> None:
+    """Write run.toml, which repeats the run; ``hashes``: of what it is made from."""
     import tomli_w
 
     own = {name: value for name, value in asdict(settings).items() if value is not None}
-    made = {"chainrule": chainrule.__version__, "numpy": np.__version__, "data": data_hash}
+    made = {"chainrule": chainrule.__version__, "numpy": np.__version__, **hashes}
     head = f"# To repeat this run: chainrule train --config {FILE}\n\n"
     content = head + tomli_w.dumps({"train": own, "made_with": made})
     write_atomically(folder / FILE, content.encode())
 
 
-def read_settings(path: Path) -> tuple[Settings, str | None]:
-    """Read a run.toml; return the settings, and the hash of the data if it says.
+def read_settings(path: Path) -> tuple[Settings, dict[str, str]]:
+    """Read a run.toml; return the settings, and the hashes of what the run was made from.
 
     Raises
     ------
@@ -180,8 +186,9 @@ def read_settings(path: Path) -> tuple[Settings, str | None]:
         found = tomllib.loads(path.read_bytes().decode())
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}. Name the run.toml of a run.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no TOML file: {error}.") from error
+    # ValueError: also of a number of thousands of digits; RecursionError: of as many brackets.
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is no TOML file: {one_line(error)}.") from error
     own = found.get("train")
     if not isinstance(own, dict):
         raise UsageError(f"{path} has no table [train]: it was not made by chainrule train.")
@@ -190,12 +197,13 @@ def read_settings(path: Path) -> tuple[Settings, str | None]:
         if name not in kinds:
             raise UsageError(f"{path}: there is no setting {name!r} in [train].")
         kind = kinds[name].removesuffix(" | None")
-        if kind == "float" and type(value) is int:
+        if kind == "float" and type(value) is int and abs(value) < LARGEST:
             own[name] = float(value)
         elif type(value).__name__ != kind:
-            raise UsageError(f"{path}: {name} must be of type {kind}, got {value!r}.")
+            raise UsageError(f"{path}: {name} must be of type {kind}, got {value!r:.40}.")
     made = found.get("made_with")
-    return Settings(**own), made.get("data") if isinstance(made, dict) else None
+    made = made if isinstance(made, dict) else {}
+    return Settings(**own), {n: made[n] for n in HASHES if isinstance(made.get(n), str)}
 
 
 def _option(name: str) -> str:

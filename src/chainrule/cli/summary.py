@@ -1,5 +1,6 @@
 """``chainrule summary``."""
 
+import math
 from pathlib import Path
 
 from chainrule.cli.predict import load_own
@@ -14,9 +15,8 @@ def summary_command(path: Path, code: Path | None = None) -> int:
     print(model)
     if "preparation" in model.metadata:
         preparation = Preparation.of(model, path)
-        rows = int(model.layers[0].parameter_shapes().get("weights", (0,))[0])
         print()
-        print(str(model.summary(rows)))
+        print(str(model.summary(math.prod(preparation.sample_shape))))
         print()
         names = preparation.names
         what = f"{len(names)} classes ({', '.join(names[:20])}{', …' if len(names) > 20 else ''})"

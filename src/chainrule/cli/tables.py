@@ -2,6 +2,7 @@
 
 import difflib
 import importlib.util
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -92,10 +93,11 @@ def read_columns(path: Path, wanted: Sequence[str]) -> Array:
     return _numbers(path, {name: columns[name] for name in wanted})
 
 
-def labels_or_values(path: Path, table: Table, task: str | None) -> Found:
+def labels_or_values(path: Path, table: Table, task: str | None, *, to_learn: bool = True) -> Found:
     """Return the target as labels, or as values to predict.
 
     Whole numbers, booleans and text are classes, other numbers values; ``task`` overrides it.
+    ``to_learn``: whether a target that is the same in every row is refused.
 
     Raises
     ------
@@ -114,13 +116,13 @@ def labels_or_values(path: Path, table: Table, task: str | None) -> Found:
         y = y.astype(np.float64)
         if not np.isfinite(y).all():
             raise ValueError(f"{path}: {name!r} has infinite values. Take those rows away.")
-        if (y == y[0]).all():
+        if to_learn and (y == y[0]).all():
             raise ValueError(
                 f"{path}: {name!r} is {y[0]:g} in every row: there is nothing to learn."
             )
         return Found(y, None)
     labels, y = np.unique(y.astype(str) if text else y, return_inverse=True)
-    if len(labels) < 2:
+    if to_learn and len(labels) < 2:
         raise ValueError(
             f"{path}: {name!r} is {labels[0]} in every row: there is nothing to learn."
         )
@@ -220,7 +222,8 @@ def _header(path: Path) -> _Header:
         line = file.readline()
     if not line.strip():
         raise ValueError("its first line is empty; the names of the columns belong there")
-    separator = max((",", ";", "\t"), key=line.count)
+    bare = re.sub(r'"[^"]*"', "", line)  # a name in quotes may hold any of them
+    separator = max((",", ";", "\t"), key=bare.count)
     names = [name.strip() for name in next(csv.reader([line], delimiter=separator))]
     if all(_is_number(name) for name in names):
         raise ValueError(

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import shlex
 import time
 import warnings
 from collections.abc import Iterator
@@ -12,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from chainrule.cli import nets, recipes
-from chainrule.cli.errors import message
+from chainrule.cli.errors import UsageError, message
 from chainrule.cli.prepare import DataSet, Preparation, load_data
-from chainrule.cli.results import draw, folder_to_resume, judged, make_folder, tell
+from chainrule.cli.results import draw, folder_to_resume, judged, make_folder, tell, tidy
 from chainrule.cli.settings import Settings, read_settings, write_settings
 from chainrule.data import Batches
 from chainrule.distributed import Workers
@@ -35,7 +36,7 @@ from chainrule.training import (
     train,
 )
 
-__all__ = ["built", "train_command"]
+__all__ = ["built", "made_from", "train_command"]
 
 
 class _Save(KeepBest):
@@ -55,7 +56,7 @@ class _Save(KeepBest):
 
     def set_state(self, state: State) -> None:
         super().set_state(state)
-        self.saved = self.epoch
+        self.saved = None  # the file may be gone, or be that of a later epoch
 
     def on_epoch_end(self, run: Run) -> None:
         super().on_epoch_end(run)
@@ -88,7 +89,7 @@ def train_command(
 
     Of several workers the first makes the folder, saves and draws; the others only train.
     """
-    expected = None
+    expected: dict[str, str] = {}
     if config is not None:
         base, expected = read_settings(config)
         given = given.over(base)
@@ -108,15 +109,17 @@ def train_command(
     data = loaded[0] if loaded else _load(settings)
     if not len(data.x) or not len(data.x_test):
         raise ValueError(f"{settings.data}: there is no sample in the data.")
-    data_hash = _hash(data)
-    if expected not in (None, data_hash):
-        print("The data are not those of the run that is repeated: the result will differ.")
     model = built(settings, data.preparation)
     monitor = "validation_loss" if data.preparation.regression else "validation_accuracy"
-    if folder is None:
-        folder = Path(os.fsdecode(
-            workers.of_first(lambda: os.fsencode(make_folder(out, data.preparation.data)))
-        ))  # fmt: skip
+    hashes = made_from(data, str(settings.model))
+    for name in _changed(expected, hashes):
+        print(f"{name} not those of the run that is repeated: the result will differ.")
+    begun = folder
+
+    def ready() -> bytes:
+        return os.fsencode(_ready_folder(begun, hashes, out, data.preparation.data))
+
+    folder = Path(os.fsdecode(workers.of_first(ready)))
     if not workers.first:
         save = _Save(folder, monitor, silent=True)
         return _code(_train(model, settings, data, save, resume=resume, workers=workers))
@@ -124,8 +127,21 @@ def train_command(
     save = _Save(folder, monitor)
     with _failure_says_what_is_left(save, numbered=numbered):
         return _train_into(
-            folder, model, settings, data, data_hash, save, resume=resume, workers=workers
+            folder, model, settings, data, hashes, save, resume=resume, workers=workers
         )
+
+
+def _ready_folder(begun: Path | None, hashes: dict[str, str], out: Path | None, name: str) -> Path:
+    """Return the folder of the run that is gone on with, or of a new one, fit to be written."""
+    if begun is None:
+        return make_folder(out, name)
+    if changed := _changed(read_settings(begun)[1], hashes):
+        raise UsageError(
+            f"--resume: {changed[0]} not those that the run in {begun} was begun with. Begin "
+            "anew in another folder: --out FOLDER."
+        )
+    tidy(begun)
+    return begun
 
 
 def _load(settings: Settings) -> DataSet:
@@ -153,11 +169,11 @@ def _begun(
 
 
 def _train_into(
-    folder: Path, model: Model, settings: Settings, data: DataSet, data_hash: str, save: _Save,
-    *, resume: bool, workers: Workers,
+    folder: Path, model: Model, settings: Settings, data: DataSet, hashes: dict[str, str],
+    save: _Save, *, resume: bool, workers: Workers,
 ) -> int:  # fmt: skip
     preparation = data.preparation
-    write_settings(folder, settings, data_hash)
+    write_settings(folder, settings, hashes)
     start = time.monotonic()
     stopped = _train(model, settings, data, save, resume=resume, workers=workers)
     seconds = time.monotonic() - start
@@ -171,7 +187,8 @@ def _train_into(
     made += [name for name in ("run.toml", "checkpoints") if (folder / name).exists()]
     tell(folder, made, preparation, best=save.saved is not None)
     if stopped is not None:
-        print(f"\nTo go on with the training:\n  chainrule train --resume --out {folder}")
+        out = shlex.quote(str(folder))
+        print(f"\nTo go on with the training:\n  chainrule train --resume --out {out}")
         return _code(stopped)
     return 0
 
@@ -283,12 +300,22 @@ def _threads(settings: Settings) -> list[Callback]:
     return [Threads("auto" if settings.threads == "auto" else int(settings.threads))]
 
 
-def _hash(data: DataSet) -> str:
+def made_from(data: DataSet, model: str) -> dict[str, str]:
+    """Return what tells whether the run is made from the same."""
     whole = hashlib.sha256()
     for array in (data.x, data.y, data.x_test, data.y_test):
         whole.update(f"{array.dtype.str}{array.shape}".encode())
         whole.update(np.ascontiguousarray(array).data)
-    return f"sha256:{whole.hexdigest()}"
+    hashes = {"data": f"sha256:{whole.hexdigest()}"}
+    if model not in nets.NAMES:
+        code = hashlib.sha256(nets.file_of(model).read_bytes())
+        hashes["code"] = f"sha256:{code.hexdigest()}"
+    return hashes
+
+
+def _changed(then: dict[str, str], now: dict[str, str]) -> list[str]:
+    words = {"data": "the data are", "code": "the lines of the net's file are"}
+    return [words[name] for name in then if name in now and then[name] != now[name]]
 
 
 @contextlib.contextmanager

@@ -1,13 +1,14 @@
 """The report as a picture: analytic, numerical, and their difference, side by side."""
 
 import base64
-import html as escape
+import contextlib
 import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from chainrule.layer import Array
+from chainrule.notebook import escape, page, table
 
 if TYPE_CHECKING:
     from chainrule.gradcheck.report import Finding, GradientReport
@@ -55,17 +56,27 @@ def figure(report: "GradientReport") -> Any:
 
 
 def html(report: "GradientReport") -> str:
-    """Return the report for a notebook: the picture where it can be drawn, and the words."""
-    words = f"<pre>{escape.escape(report.text())}</pre>"
-    try:
-        drawn = figure(report)
-    except (ModuleNotFoundError, ValueError):
-        return words
-    buffer = io.BytesIO()
-    drawn.savefig(buffer, format="png")
-    data = base64.b64encode(buffer.getvalue()).decode()
-    label = escape.escape(f"analytic and numerical gradients of {report.subject}")
-    return f'<img alt="{label}" src="data:image/png;base64,{data}">{words}'
+    """Return the report for a notebook: verdicts, words, and the picture where it can be drawn."""
+    verdict = "ok" if report.ok else "FAILED"
+    pieces = [f"<b>{escape(report.subject)}: {verdict}</b>"]
+    if report.error:
+        return page(*pieces, f"<pre>{escape(report.error)}</pre>")
+    if not report.findings:
+        return page(f"<pre>{escape(report.text())}</pre>")
+    head, *rows = report.rows()
+    pieces.append(table(head, rows, words=(0, len(head) - 1)))
+    pieces += [
+        f"<div><b>{escape(finding.name)}</b>: {escape(words)}</div>"
+        for finding in report.findings
+        for words in finding.words
+    ]
+    with contextlib.suppress(ModuleNotFoundError, ValueError):
+        buffer = io.BytesIO()
+        figure(report).savefig(buffer, format="png")
+        data = base64.b64encode(buffer.getvalue()).decode()
+        label = escape(f"analytic and numerical gradients of {report.subject}")
+        pieces.append(f'<img alt="{label}" src="data:image/png;base64,{data}">')
+    return page(*pieces)
 
 
 def _comparable(finding: "Finding") -> bool:

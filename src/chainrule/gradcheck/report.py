@@ -94,8 +94,8 @@ class Finding:
 class GradientReport:
     """The verdict on a layer, loss or model.
 
-    ``print(report)`` is a table, coloured on a terminal; in a notebook the report shows itself as a
-    picture of the gradients.
+    ``print(report)`` is a table, coloured on a terminal; in a notebook the report shows the table
+    and a picture of the gradients.
 
     Attributes
     ----------
@@ -149,10 +149,7 @@ class GradientReport:
             return "\n".join([*lines, self.error])
         if not self.findings:
             return f"{lines[0]}\nNothing was checked: no float input, and no parameters were found."
-        rows: list[tuple[str, ...]] = [
-            ("array", "shape", "compared", "max error", "at", "analytic", "numerical", "")
-        ]
-        rows += [_row(finding) for finding in self.findings]
+        rows = self.rows()
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         for number, row in enumerate(rows):
             line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -161,6 +158,11 @@ class GradientReport:
         for finding in self.findings:
             lines += [paint(f"{finding.name}: ", YELLOW) + words for words in finding.words]
         return "\n".join(lines)
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return the cells of the table, line by line; the first line is its head."""
+        head = ("array", "shape", "compared", "max error", "at", "analytic", "numerical", "")
+        return [head, *(_row(finding) for finding in self.findings)]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report in types that JSON knows."""

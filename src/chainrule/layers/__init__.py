@@ -18,8 +18,10 @@ from chainrule.layers.bidirectional import Bidirectional
 from chainrule.layers.branches import Add, Concatenate, Parallel
 from chainrule.layers.container import Residual, Sequential
 from chainrule.layers.convolution import Conv1d, Conv2d
+from chainrule.layers.cutting import Pad, Slice
 from chainrule.layers.dropout import Dropout, SpatialDropout
 from chainrule.layers.embedding import Embedding
+from chainrule.layers.graph import Graph
 from chainrule.layers.gru import GRU
 from chainrule.layers.linear import Linear
 from chainrule.layers.lstm import LSTM
@@ -28,11 +30,17 @@ from chainrule.layers.pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
 from chainrule.layers.positions import LearnedPositions
 from chainrule.layers.reshape import Flatten, Reshape, Transpose
 from chainrule.layers.rnn import RNN
+from chainrule.layers.scaling import Rescale, Scale
 from chainrule.layers.softmax import LogSoftmax, Softmax
 from chainrule.layers.transformer import TransformerBlock
 from chainrule.layers.transposed import ConvTranspose2d
 
 __all__ = [
+    "Graph",
+    "Pad",
+    "Rescale",
+    "Scale",
+    "Slice",
     "TransformerBlock",
     "LearnedPositions",
     "MultiHeadAttention",

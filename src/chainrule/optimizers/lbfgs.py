@@ -78,6 +78,10 @@ class LBFGS:
         How many differences it remembers.
     tolerance : float
         Ends where no component of the gradient is greater.
+    least_fall : float
+        Ends where a step lowers the loss by no greater share of it.
+    evaluations : int, optional
+        How often the loss may be asked for at most; 20 times as often as there are steps if None.
     weight_decay : float
         :math:`\lambda`; adds :math:`\tfrac{\lambda}{2} \lVert w \rVert^2` to the loss.
     decays : function
@@ -109,18 +113,28 @@ class LBFGS:
         *,
         memory: int = 10,
         tolerance: float = 1e-6,
+        least_fall: float = 1e-14,
+        evaluations: int | None = None,
         weight_decay: float = 0.0,
         decays: DecayRule = decay_matrices,
     ) -> None:
-        for name, value in {"iterations": iterations, "memory": memory}.items():
+        counts = {"iterations": iterations, "memory": memory}
+        if evaluations is not None:
+            counts["evaluations"] = evaluations
+        for name, value in counts.items():
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
                 raise ValueError(f"LBFGS: {name} must be at least 1, got {value!r}.")
-        for name, number in {"tolerance": tolerance, "weight_decay": weight_decay}.items():
+        numbers = {
+            "tolerance": tolerance, "least_fall": least_fall, "weight_decay": weight_decay,
+        }  # fmt: skip
+        for name, number in numbers.items():
             if not 0 <= number < math.inf:
                 raise ValueError(f"LBFGS: {name} must be 0 or more, got {number}.")
         self.iterations = iterations
         self.memory = memory
         self.tolerance = tolerance
+        self.least_fall = least_fall
+        self.evaluations = evaluations
         self.weight_decay = weight_decay
         self.decays = decays
 
@@ -184,8 +198,9 @@ class LBFGS:
                 found = minimize(
                     loss_at, start, jac=True, method="L-BFGS-B",
                     options={
-                        "maxiter": self.iterations, "maxfun": 20 * self.iterations,
-                        "maxcor": self.memory, "gtol": self.tolerance, "ftol": 1e-14,
+                        "maxiter": self.iterations,
+                        "maxfun": self.evaluations or 20 * self.iterations,
+                        "maxcor": self.memory, "gtol": self.tolerance, "ftol": self.least_fall,
                     },
                 )  # fmt: skip
                 loss_at(found.x)

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from chainrule.layer import Array
-from chainrule.plots.figure import BLUE, ORANGE, own_axes, tiles
+from chainrule.metrics import labels
+from chainrule.plots.figure import BLUE, FAINT, ORANGE, own_axes, show_image, tiles, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +20,7 @@ NAMED = 30
 
 
 def confusion(
-    matrix: ArrayLike, names: Sequence[str] | None = None, ax: "Axes | None" = None
+    matrix: ArrayLike, names: Sequence[str] | None = None, *, ax: "Axes | None" = None
 ) -> "Axes":
     """Draw a confusion matrix: a row for each true class, a column for each predicted one.
 
@@ -90,9 +91,9 @@ def mistakes(
 
     Parameters
     ----------
-    images : array, shape (samples, height, width)
-        As they look, not standardised.
-    targets : array of int, shape (samples,)
+    images : array, shape (samples, height, width), or with channels as a fourth axis
+        As they look, not standardised: grey, or three channels of colour.
+    targets : array of int, shape (samples,), or one-hot rows
         True classes.
     probabilities : array, shape (samples, classes)
         Predicted.
@@ -106,7 +107,7 @@ def mistakes(
     Raises
     ------
     ValueError
-        If there is no image, or the arrays differ in length.
+        If there is no image, the arrays differ in length, or a target is no class.
 
     Examples
     --------
@@ -122,7 +123,19 @@ def mistakes(
             f"mistakes: {len(images)} images, {len(targets)} targets and {len(probabilities)} "
             "predictions; needs as many of each, and at least one."
         )
+    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[-1] not in (1, 3)):
+        raise ValueError(
+            "mistakes: the images must have shape (samples, height, width) or (samples, height, "
+            f"width, 1 or 3), got {images.shape}."
+        )
     names = _names("mistakes", names, probabilities.shape[1])
+    low, high = float(images.min()), float(images.max())
+    targets = labels(targets)
+    if targets.ndim != 1 or not 0 <= targets.min() <= targets.max() < probabilities.shape[1]:
+        raise ValueError(
+            f"mistakes: the targets must be classes from 0 to {probabilities.shape[1] - 1}, one "
+            "for each image."
+        )
     predicted = probabilities.argmax(axis=1)
     of_true = probabilities[np.arange(len(targets)), targets]
     wrong = np.flatnonzero(predicted != targets)
@@ -140,10 +153,10 @@ def mistakes(
         fontsize=11,
     )
     for cell, i in zip(tiles(ax, len(chosen), columns, caption), chosen, strict=True):
-        cell.imshow(images[i], cmap="gray_r")
+        show_image(cell, images[i], low, high)
         cell.set_xticks([])
         cell.set_yticks([])
-        cell.spines[:].set_color("0.8")
+        cell.spines[:].set_color(FAINT)
         cell.set_title(
             f"{names[targets[i]]} \N{RIGHTWARDS ARROW} {names[predicted[i]]}{gap}"
             f"{100 * probabilities[i, predicted[i]]:.0f} %",
@@ -167,4 +180,4 @@ def _names(function: str, names: Sequence[str] | None, count: int) -> list[str]:
         return [str(i) for i in range(count)]
     if len(names) != count:
         raise ValueError(f"{function}: {len(names)} names for {count} classes.")
-    return list(names)
+    return [words(name) for name in names]

@@ -1,8 +1,9 @@
 """How loss and accuracy went."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
-from chainrule.plots.figure import BLUE, ORANGE, clean, own_axes
+from chainrule.plots.figure import BLUE, COLORS, ORANGE, clean, own_axes, width_in_inches, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,11 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["compare", "curves"]
 
-# Okabe and Ito's, which colour-blind people can tell apart.
-COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 
-
-def curves(history: "History", ax: "Axes | None" = None) -> "Axes":
+def curves(history: "History", *, ax: "Axes | None" = None) -> "Axes":
     """Draw loss and accuracy by epoch.
 
     Parameters
@@ -48,13 +46,16 @@ def curves(history: "History", ax: "Axes | None" = None) -> "Axes":
         _losses(ax, history)
         return ax
     ax.axis("off")
-    _losses(ax.inset_axes((0, 0, 0.44, 1)), history)
-    right = ax.inset_axes((0.56, 0, 0.44, 1))
+    left, right = ax.inset_axes((0, 0, 0.44, 1)), ax.inset_axes((0.56, 0, 0.44, 1))
+    _losses(left, history)
     _accuracy(right, history)
+    if width_in_inches(ax) < 6:  # else the titles would run into each other
+        for half in (left, right):
+            half.title.set_fontsize(8)
     return ax
 
 
-def compare(histories: "Mapping[str, History]", ax: "Axes | None" = None) -> "Axes":
+def compare(histories: "Mapping[str, History]", *, ax: "Axes | None" = None) -> "Axes":
     """Draw the same figure of several runs by epoch: accuracy on held-out data if all have it.
 
     Parameters
@@ -88,7 +89,7 @@ def compare(histories: "Mapping[str, History]", ax: "Axes | None" = None) -> "Ax
         style = ("-", "--", ":", "-.")[i // len(COLORS) % 4]
         values: Any = history["epoch"], history[column]
         color = COLORS[i % len(COLORS)]
-        ax.plot(*values, color=color, linestyle=style, marker=_marker(longest), label=name)
+        ax.plot(*values, color=color, linestyle=style, marker=_marker(longest), label=words(name))
     ax.set(xlabel="epoch", ylabel=column.replace("_", " "))
     ax.legend(frameon=False, fontsize=8)
     _epochs(ax, longest)
@@ -108,12 +109,14 @@ def _losses(ax: Any, history: "History") -> None:
 
 def _accuracy(ax: Any, history: "History") -> None:
     pairs = zip(history["epoch"], history["validation_accuracy"], strict=True)
-    measured = [(epoch, 100 * value) for epoch, value in pairs if value is not None]
-    epochs, values = zip(*measured, strict=True)
-    ax.plot(epochs, values, color=ORANGE, marker=_marker(history))
-    best = max(range(len(values)), key=values.__getitem__)
-    ax.plot(epochs[best], values[best], "o", color=ORANGE, markersize=8, fillstyle="none")
-    title = f"Accuracy on held-out data: at best {values[best]:.2f} %"
+    measured = [(epoch, 100 * v) for epoch, v in pairs if v is not None and math.isfinite(v)]
+    title = "Accuracy on held-out data"
+    if measured:
+        epochs, values = zip(*measured, strict=True)
+        ax.plot(epochs, values, color=ORANGE, marker=_marker(history))
+        best = max(range(len(values)), key=values.__getitem__)
+        ax.plot(epochs[best], values[best], "o", color=ORANGE, markersize=8, fillstyle="none")
+        title += f": at best {values[best]:.2f} %"
     ax.set(title=title, xlabel="epoch", ylabel="% right")
     _epochs(ax, history)
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chainrule.plots.figure import BLUE, GREY, ORANGE, clean, own_axes
+from chainrule.plots.figure import BLUE, FAINT, GREY, ORANGE, clean, own_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +34,7 @@ def learning_rate(found: "LearningRates", *, ax: "Axes | None" = None) -> "Axes"
     'log'
     """
     ax = own_axes(ax, 6.5, 4)
-    ax.plot(found.rates, found.losses, color="0.8", linewidth=0.8, label="each mini-batch")
+    ax.plot(found.rates, found.losses, color=FAINT, linewidth=0.8, label="each mini-batch")
     ax.plot(found.rates, found.smoothed, color=BLUE, label="smoothed")
     for rate, color, label in [
         (found.steepest, GREY, "steepest"),

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from chainrule.plots.figure import BLUE, GREY, ORANGE, clean, own_axes
+from chainrule.plots.figure import BLUE, GREY, ORANGE, clean, ink, own_axes, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +54,7 @@ def profile(profile: "Profile", *, most: int = 30, ax: "Axes | None" = None) -> 
                 loc="lower left", bbox_to_anchor=(-0.02, 1), ncols=4, frameon=False, fontsize=8,
                 columnspacing=1, handlelength=1.2,
             )  # fmt: skip
-    left.set_yticks(range(len(rows)), [_short(row.label) for row in rows])
+    left.set_yticks(range(len(rows)), [words(row.label, LABEL) for row in rows])
     right.set_yticks(range(len(rows)), [""] * len(rows))
     some = "" if len(rows) == len(profile.rows) else f", the {len(rows)} longest parts"
     left.set_title(f"A step of {profile.samples:,} samples: {_time(profile.step)}{some}", pad=24)
@@ -74,7 +74,7 @@ def _times(ax: Any, rows: "list[ProfileRow]", step: float) -> None:
     if floors:
         places, seconds = zip(*floors, strict=True)
         ax.barh(
-            places, [per_second * s for s in seconds], 0.7, fill=False, edgecolor="black",
+            places, [per_second * s for s in seconds], 0.7, fill=False, edgecolor=ink(),
             label="matrix products alone",
         )  # fmt: skip
     for i, row in enumerate(rows):
@@ -122,7 +122,3 @@ def _time(seconds: float) -> str:
 
 def _bytes(count: int) -> str:
     return f"{count / 2**20:.1f} MiB" if count >= 2**20 else f"{count / 2**10:.1f} KiB"
-
-
-def _short(label: str) -> str:
-    return label if len(label) <= LABEL else f"{label[: LABEL - 1]}…"

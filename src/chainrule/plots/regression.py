@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from chainrule.plots.figure import BLUE, ORANGE, clean, own_axes
+from chainrule.plots.figure import BLUE, ORANGE, clean, own_axes, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,7 +14,7 @@ __all__ = ["predicted"]
 
 
 def predicted(
-    targets: ArrayLike, values: ArrayLike, name: str | None = None, ax: "Axes | None" = None
+    targets: ArrayLike, values: ArrayLike, name: str | None = None, *, ax: "Axes | None" = None
 ) -> "Axes":
     """Draw predicted over true values: on the line they are equal.
 
@@ -49,7 +49,7 @@ def predicted(
     ax.plot(ends, ends, color=ORANGE, linewidth=1, label="equal")
     ax.plot(true, guessed, ".", color=BLUE, markersize=5, alpha=min(1.0, 60 / len(true) + 0.15))
     ax.locator_params(nbins=5)  # long numbers would run together
-    name = name or "value"
+    name = words(name or "value")
     deviation = float(np.sqrt(((guessed - true) ** 2).mean()))
     ax.set(xlabel=f"true {name}", ylabel=f"predicted {name}", title=f"RMSE {deviation:.4g}")
     ax.legend(frameon=False)

@@ -1,4 +1,4 @@
-"""What the first layer looks for."""
+"""What a layer looks for."""
 
 from typing import TYPE_CHECKING
 
@@ -6,16 +6,19 @@ import numpy as np
 
 from chainrule.layer import Array
 from chainrule.layers import Conv2d, Linear
-from chainrule.plots.figure import own_axes, tiles
+from chainrule.model import Model
+from chainrule.plots.figure import FAINT, own_axes, tiles, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["weights"]
 
+LETTERS = 50
+
 
 def weights(
-    weights: Array | Linear | Conv2d,
+    weights: Array | Linear | Conv2d | Model,
     image_shape: tuple[int, int] | None = None,
     *,
     most: int = 100,
@@ -25,9 +28,9 @@ def weights(
 
     Parameters
     ----------
-    weights : array, shape (n_in, n_out), or Linear, or Conv2d
-        The weights, or the layer that has them. Of a convolution, each kernel is an image, for each
-        channel that it looks at.
+    weights : array, shape (n_in, n_out), or Linear, Conv2d or Model
+        The weights, or the layer that has them; of a model, the first such layer. Of a convolution,
+        each kernel is an image, for each channel that it looks at.
     image_shape : pair of int, optional
         Height and width of the input, if it is an image.
     most : int
@@ -38,15 +41,24 @@ def weights(
     Raises
     ------
     ValueError
-        If the weights are no matrix, or ``image_shape`` does not have ``n_in`` pixels.
+        If the weights are no matrix, the model has no such layer, or ``image_shape`` does not have
+        ``n_in`` pixels.
 
     Examples
     --------
     >>> from chainrule import Linear, plots
     >>> plots.weights(Linear(4, 3), (2, 2)).get_title().splitlines()[0]
-    'Weights of the first layer: 3 units, each on its own scale'
+    'Weights of Linear(4, 3): 3 units, each on its own scale'
     """
-    kind = "units"
+    if isinstance(weights, Model):
+        parts = (part for layer in weights.layers for part in layer.walk())
+        first = next((part for part in parts if isinstance(part, Linear | Conv2d)), None)
+        if first is None:
+            raise ValueError("weights: the model has no Linear and no Conv2d.")
+        weights = first
+    name, kind = "Weights", "units"
+    if isinstance(weights, Linear | Conv2d):
+        name = f"Weights of {words(repr(weights), LETTERS)}"
     if isinstance(weights, Conv2d):
         kernels = weights.weights
         image_shape = (kernels.shape[0], kernels.shape[1])
@@ -56,7 +68,7 @@ def weights(
         raise ValueError(f"weights: needs a matrix (n_in, n_out), got shape {matrix.shape}.")
     n_in, n_out = matrix.shape
     if image_shape is None:
-        return _heat_map(matrix, ax)
+        return _heat_map(matrix, name, ax)
     if n_in != image_shape[0] * image_shape[1]:
         raise ValueError(f"weights: {n_in} inputs are no image of shape {image_shape}.")
     order = np.argsort(-np.linalg.norm(matrix, axis=0), kind="stable")[:most]
@@ -65,7 +77,7 @@ def weights(
     ax = own_axes(ax, max(5.0, 0.75 * columns), 0.9 + 0.75 * rows)
     some = "" if len(order) == n_out else f", the {len(order)} strongest"
     ax.set_title(
-        f"Weights of the first layer: {n_out} {kind}{some}, each on its own scale\n"
+        f"{name}: {n_out} {kind}{some}, each on its own scale\n"
         f"red pixels raise a {kind[:-1]}'s output, blue ones lower it",
         fontsize=11,
     )
@@ -76,17 +88,17 @@ def weights(
         cell.imshow(image, cmap="RdBu_r", vmin=-limit, vmax=limit)
         cell.set_xticks([])
         cell.set_yticks([])
-        cell.spines[:].set_color("0.8")
+        cell.spines[:].set_color(FAINT)
     return ax
 
 
-def _heat_map(matrix: Array, ax: "Axes | None") -> "Axes":
+def _heat_map(matrix: Array, name: str, ax: "Axes | None") -> "Axes":
     from matplotlib.ticker import MaxNLocator
 
     limit = float(np.abs(matrix).max()) or 1.0
     ax = own_axes(ax, 7, 4.5)
     drawn = ax.imshow(matrix, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
-    ax.set(title="Weights of the first layer", xlabel="unit", ylabel="input")
+    ax.set(title=name, xlabel="unit", ylabel="input")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.figure.colorbar(drawn, ax=ax, label="weight")

@@ -7,6 +7,7 @@ from chainrule.training.data_parallel import DataParallel
 from chainrule.training.early_stopping import EarlyStopping
 from chainrule.training.evaluation import evaluate
 from chainrule.training.finder import LearningRates, find_learning_rate
+from chainrule.training.gradients import MonitorGradients
 from chainrule.training.history import History
 from chainrule.training.loop import Run, train
 from chainrule.training.records import Hook, MonitorLearningRate, SaveHistory
@@ -22,6 +23,7 @@ __all__ = [
     "Hook",
     "KeepBest",
     "LearningRates",
+    "MonitorGradients",
     "MonitorLearningRate",
     "Run",
     "SaveHistory",

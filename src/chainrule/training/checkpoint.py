@@ -157,7 +157,8 @@ class Checkpoint:
         path = self.folder / f"checkpoint-{step:09d}.safetensors"
         self.folder.mkdir(parents=True, exist_ok=True)  # somebody may have removed it
         write_state(path, state())
-        for old in self.files()[self.keep :]:
+        # What is of a later step is of a training that was gone back from, perhaps damaged.
+        for old in [path for path in self.files() if _step(path) <= step][self.keep :]:
             with contextlib.suppress(OSError):
                 old.unlink()
         return path

@@ -11,7 +11,14 @@ from chainrule.layer import Array
 from chainrule.state import State
 from chainrule.storage import one_line, read_arrays, write_arrays
 
-__all__ = ["pack_state", "read_state", "unpack_state", "write_state"]
+__all__ = [
+    "check_fits",
+    "pack_state",
+    "read_state",
+    "stale_parts",
+    "unpack_state",
+    "write_state",
+]
 
 VERSION = 1
 ARRAY = "array"  # {"array": name} stands in the JSON where the array was
@@ -31,6 +38,17 @@ def write_state(path: str | os.PathLike[str], state: State) -> None:
     content, arrays = _parted(state)
     description = {"checkpoint": VERSION, "state": content, "hash": _hash(content, arrays)}
     write_arrays(path, arrays, description)
+
+
+def check_fits(state: State) -> None:
+    """Say what a file could not hold.
+
+    Raises
+    ------
+    TypeError
+        As :func:`write_state`.
+    """
+    _without_arrays(state, "", {})
 
 
 def read_state(path: str | os.PathLike[str]) -> State:
@@ -116,6 +134,11 @@ def _hash(content: str, arrays: dict[str, Array]) -> str:
 
 def _without_arrays(value: Any, name: str, arrays: dict[str, Array]) -> Any:
     if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "biufc" or value.dtype.itemsize > 8:
+            raise TypeError(
+                f"the state {name!r} is an array of {value.dtype}; a checkpoint holds arrays of "
+                "numbers, of 64 bits at most."
+            )
         arrays[name] = np.ascontiguousarray(value).reshape(value.shape)
         return {ARRAY: name}
     if isinstance(value, dict):

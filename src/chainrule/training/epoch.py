@@ -6,6 +6,7 @@ import contextlib
 import functools
 import itertools
 import math
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.distributed.workers import Workers
+from chainrule.layer import Layer
 from chainrule.model import Model
 from chainrule.training.divergence import Divergence, explain_parameters
 from chainrule.training.evaluation import evaluate
@@ -66,6 +68,11 @@ class Loop:
     divergence: Divergence
     team: Team | None = None  # what several workers do together
     mean: MeanGradient = field(default_factory=MeanGradient)
+    layers: list[Layer] = field(init=False)
+    frozen: list[bool] | None = None  # which of them were, when the optimiser was bound
+
+    def __post_init__(self) -> None:
+        self.layers = [layer for outer in self.run.model.layers for layer in outer.walk()]
 
     @contextlib.contextmanager
     def begun(self, *, resume: bool, verbose: bool) -> Iterator[None]:
@@ -82,6 +89,7 @@ class Loop:
             for callback in filter(hooks.tells, hooks.callbacks):
                 call(callback, "on_train_begin", run)
                 ends.callback(call, callback, "on_train_end", run)
+            self.snapshots.prove()
             if resume:
                 self.snapshots.resume(verbose=verbose)
                 run.steps_per_epoch = steps_per_epoch(self.feed, self.accumulate)
@@ -134,12 +142,10 @@ class Loop:
         if run.stop:
             return
         saving = self.snapshots.checkpoint is not None
-        layers = [layer for outer in model.layers for layer in outer.walk()]
-        frozen = None
         for batch in batches:
             if self.hooks.all:  # a callback may have frozen a layer, or let it learn again
-                before, frozen = frozen, [layer.frozen for layer in layers]
-                if frozen != before:
+                before, self.frozen = self.frozen, [layer.frozen for layer in self.layers]
+                if self.frozen != before:
                     optimizer.bind(model)
             run.sound = False
             run.step += 1
@@ -187,7 +193,9 @@ class Loop:
         """Return the mini-batches of one step, each made when the one before has been used."""
         if self.accumulate == 1:
             return (first,) if first is not None else ()
-        parts = itertools.chain((first,), itertools.islice(rest, self.accumulate - 1))
+        parts = itertools.chain(
+            (first,), itertools.islice(rest, min(self.accumulate, sys.maxsize) - 1)
+        )
         return (part for part in parts if part is not None)
 
     def heed(self) -> None:

@@ -87,7 +87,10 @@ def evaluate(
         total, right, count = float(sums[0]), float(sums[1]), round(float(sums[2]))
         kept = _of_all(kept, workers) if wanted else []
     if count == 0:
-        raise ValueError("evaluate: there is no sample in the data.")
+        used_up = " A generator can be gone through once: pass a list of mini-batches, or arrays."
+        raise ValueError(
+            "evaluate: there is no sample in the data." + used_up * hasattr(data, "__next__")
+        )
     figures = {"loss": total / count}
     if model.cost.has_classes:
         figures["accuracy"] = right / count
@@ -145,7 +148,9 @@ def checked_batches(owner: str, batches: Any, longest: int) -> Iterator[tuple[An
 
 
 def _batches(data: Any, batch_size: int) -> Iterator[tuple[Any, ...]]:
-    if not is_arrays(data) or len(data) != 2:
+    if is_arrays(data) and len(data) == 3:
+        raise ValueError("evaluate: what is judged has no weights. Pass the arrays (x, y).")
+    if not is_arrays(data):
         yield from checked_batches("evaluate", data, 2)
         return
     x, y = np.asarray(data[0]), np.asarray(data[1])

@@ -45,13 +45,20 @@ class Feed:
         self.shuffle = shuffle
         self.share = share
         self.used = 0
+        # Asked once: it takes as long as the step of a small net.
+        self._stateful = self.batches if isinstance(self.batches, Stateful) else None
         self._begun = False
         self._start: State | None = None  # of the data, before the epoch began
 
     @property
     def length(self) -> int | None:
         """How many mini-batches an epoch has; None if the data do not say."""
-        return len(self.batches) if isinstance(self.batches, Sized) else None
+        if not isinstance(self.batches, Sized):
+            return None
+        try:
+            return len(self.batches)
+        except TypeError:  # a DataLoader has a length only if its data set has one
+            return None
 
     @property
     def steps(self) -> int | None:
@@ -150,10 +157,10 @@ class Feed:
         if state["streams"] < 1:
             raise ValueError(f"it is damaged: a step of {state['streams']} mini-batches.")
         self.share = replace(self.share, streams=state["streams"])
-        if isinstance(self.batches, Stateful):
+        if self._stateful is not None:
             if state["start"] is None:
                 raise ValueError("its data were of another kind. Pass the same data.")
-            self.batches.set_state(state["start"])
+            self._stateful.set_state(state["start"])
         elif not isinstance(self.batches, Sequence):
             warnings.warn(
                 f"train: {type(self.batches).__name__} cannot say in which order it was: the "
@@ -164,7 +171,7 @@ class Feed:
         self.used, self._begun = state["used"], False
 
     def _state_of_data(self) -> State | None:
-        return self.batches.get_state() if isinstance(self.batches, Stateful) else None
+        return None if self._stateful is None else self._stateful.get_state()
 
 
 def as_batches(arrays: tuple[Any, ...]) -> Batches:

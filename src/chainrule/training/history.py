@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 from chainrule.storage import write_atomically
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from chainrule.training.profile import Profile
 
 __all__ = ["History"]
@@ -53,6 +55,17 @@ class History:
 
     def __repr__(self) -> str:
         return f"History({len(self)} epochs: {', '.join(self.columns)})"
+
+    def _repr_html_(self) -> str:
+        from chainrule.training.history_html import html
+
+        return html(self.rows, self.columns)
+
+    def plot(self, *, ax: "Axes | None" = None) -> "Axes":
+        """Draw loss and accuracy by epoch: see :func:`chainrule.plots.curves`."""
+        from chainrule import plots
+
+        return plots.curves(self, ax=ax)
 
     @property
     def columns(self) -> list[str]:

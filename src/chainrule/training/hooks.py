@@ -1,6 +1,6 @@
 """The callbacks of a training, told of each turn of the loop, and what they remember."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from chainrule.state import State
@@ -25,13 +25,18 @@ class Hooks:
         The user's own: only these have a state.
     more : sequence of Callback
         Told after them.
+
+    Raises
+    ------
+    TypeError
+        If one of them is no callback.
     """
 
     def __init__(
         self, run: "Run", callbacks: Sequence[Callback], more: Sequence[Callback] = ()
     ) -> None:
         self.run = run
-        self.callbacks, self.more = list(callbacks), list(more)
+        self.callbacks, self.more = _checked(callbacks), list(more)
         self.all = [*self.callbacks, *self.more]
         # What they are being told, and whose turn it is: an error of one leaves it as it is, so
         # that a training that is resumed tells those that have not heard it.
@@ -67,8 +72,15 @@ class Hooks:
         return {
             "telling": self.telling,
             "turn": self.turn,
-            "callbacks": [[type(c).__name__, c.get_state()] for c in self.callbacks],
+            "callbacks": [[type(c).__name__, self._state_of(c)] for c in self.callbacks],
         }
+
+    def _state_of(self, callback: Callback) -> State:
+        try:
+            return callback.get_state()
+        except Exception as error:
+            _name(error, callback, "get_state", self.run)
+            raise
 
     def set_state(self, state: State) -> None:
         """Let them go on from there.
@@ -92,7 +104,11 @@ class Hooks:
                 f"{', '.join(now) or 'none'}. Pass the same, in the same order."
             )
         for callback, (_, remembered) in zip(self.callbacks, state["callbacks"], strict=True):
-            callback.set_state(remembered)
+            try:
+                callback.set_state(remembered)
+            except Exception as error:
+                _name(error, callback, "set_state", self.run)
+                raise
         self.telling, self.turn = telling, turn
 
 
@@ -101,8 +117,27 @@ def call(callback: Callback, hook: str, run: "Run") -> None:
     try:
         getattr(callback, hook)(run)
     except Exception as error:
-        error.add_note(
-            f"Raised by the callback {type(callback).__name__} in {hook}, in epoch {run.epoch}, "
-            f"after step {run.step}."
-        )
+        _name(error, callback, hook, run)
         raise
+
+
+def _name(error: Exception, callback: Callback, method: str, run: "Run") -> None:
+    error.add_note(
+        f"Raised by the callback {type(callback).__name__} in {method}, in epoch {run.epoch}, "
+        f"after step {run.step}."
+    )
+
+
+def _checked(callbacks: Iterable[Callback]) -> list[Callback]:
+    if isinstance(callbacks, type) or not isinstance(callbacks, Iterable):
+        name = callbacks.__name__ if isinstance(callbacks, type) else type(callbacks).__name__
+        raise TypeError(f"train: callbacks must be a list of them, as [{name}(…)], got {name}.")
+    callbacks = list(callbacks)
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            hint = f" Write {callback.__name__}()." if isinstance(callback, type) else ""
+            raise TypeError(
+                "train: a callback must be a Callback, as KeepBest() or Hook(on_epoch_end="
+                f"function), got {callback!r}.{hint}"
+            )
+    return callbacks

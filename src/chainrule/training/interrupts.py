@@ -13,6 +13,8 @@ __all__ = ["Interrupts"]
 class Interrupts:
     """While it is entered, a first signal waits for ``check``; a second one acts at once.
 
+    It does so too while the first one ends the training, as when a checkpoint is being written.
+
     What a signal does is what it did before: Ctrl-C raises KeyboardInterrupt. Only where SIGTERM
     would end the process on the spot, and ``ends`` is set, it raises SystemExit(143) in its place.
 
@@ -26,6 +28,7 @@ class Interrupts:
         self.ends = ends
         self.pending: int | None = None
         self._at_once = False
+        self._ending = False
         self._frame: FrameType | None = None
         self._before: dict[int, Any] = {}
 
@@ -54,7 +57,11 @@ class Interrupts:
         """Let a signal that came act now."""
         if self.pending is not None:
             number, self.pending = self.pending, None
-            self._act(number)
+            try:
+                self._act(number)
+            except BaseException:
+                self._ending = True
+                raise
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
@@ -68,7 +75,7 @@ class Interrupts:
 
     def _hold(self, number: int, frame: FrameType | None) -> None:
         self._frame = frame
-        if self._at_once or self.pending is not None:
+        if self._at_once or self._ending or self.pending is not None:
             self.pending = None
             self._act(number)
         else:

@@ -28,12 +28,20 @@ def as_metrics(metrics: Iterable[Metric] | Mapping[str, Metric]) -> dict[str, Me
     TypeError
         If one is neither a name nor a function.
     ValueError
-        If there is none of that name.
+        If there is none of that name, or two have one name.
     """
     if isinstance(metrics, str) or callable(metrics):
         metrics = [metrics]
     if not isinstance(metrics, Mapping):
-        metrics = {m if isinstance(m, str) else _name(m): m for m in metrics}
+        pairs = [(m if isinstance(m, str) else _name(m), m) for m in metrics]
+        metrics = dict(pairs)
+        if len(metrics) < len(pairs):
+            raise ValueError(
+                f"two metrics have one name, of {', '.join(name for name, _ in pairs)}. Pass a "
+                "dictionary: metrics={name: function}."
+            )
+    if "loss" in metrics:
+        raise ValueError("a metric cannot be called 'loss': that is the loss's own name.")
     for metric in metrics.values():
         if isinstance(metric, str) and metric not in NAMES and not TOP.fullmatch(metric):
             raise ValueError(
@@ -63,15 +71,26 @@ def judge(
     ------
     ValueError
         If a metric of classes is asked for, and the loss has none.
+    TypeError
+        If a function returns no number.
     """
-    return {
-        name: float(
-            _named(metric, outputs, targets, cost)
-            if isinstance(metric, str)
-            else metric(outputs, targets)
-        )
-        for name, metric in metrics.items()
-    }
+    figures = {}
+    for name, metric in metrics.items():
+        if isinstance(metric, str):
+            figures[name] = _named(metric, outputs, targets, cost)
+            continue
+        try:
+            value = metric(outputs, targets)
+        except Exception as error:
+            error.add_note(f"Raised by the metric {name!r}.")
+            raise
+        try:
+            figures[name] = float(value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"the metric {name!r} must return a number, got {value!r:.40}."
+            ) from error
+    return figures
 
 
 def _name(metric: Any) -> str:
@@ -80,6 +99,11 @@ def _name(metric: Any) -> str:
 
 def _named(name: str, outputs: Array, targets: Array, cost: Loss) -> float:
     if name in ("rmse", "r2"):
+        if np.size(targets) != outputs.size:
+            raise ValueError(
+                f"the metric {name!r} is for values: it needs as many targets as outputs, got "
+                f"shapes {np.shape(targets)} and {outputs.shape}."
+            )
         outputs, targets = np.broadcast_arrays(
             outputs.astype(np.float64), np.asarray(targets, np.float64).reshape(outputs.shape)
         )
@@ -138,6 +162,8 @@ def _auc(scores: Array, truth: Array) -> float:
         columns = [(scores[:, i], truth[:, 0] == i) for i in range(scores.shape[1])]
     if not all(0 < yes.sum() < len(yes) for _, yes in columns):
         return float("nan")  # there is nothing to tell apart
+    if not np.isfinite(scores).all():
+        return float("nan")
     if sklearn := _sklearn():
         return float(np.mean([sklearn.roc_auc_score(yes, score) for score, yes in columns]))
     return float(np.mean([auc(score, yes) for score, yes in columns]))
@@ -168,15 +194,15 @@ def _rmse(outputs: Array, targets: Array) -> float:
 
 def _r2(outputs: Array, targets: Array) -> float:
     outputs, targets = outputs.reshape(len(outputs), -1), targets.reshape(len(targets), -1)
+    if len(targets) < 2 or not (np.isfinite(outputs).all() and np.isfinite(targets).all()):
+        return float("nan")
     if sklearn := _sklearn():
-        return float(sklearn.r2_score(targets, outputs)) if len(targets) > 1 else float("nan")
+        return float(sklearn.r2_score(targets, outputs))
     return r2(outputs, targets)
 
 
 def r2(outputs: Array, targets: Array) -> float:
     """Return the share of the variance that the outputs explain, the mean over the columns."""
-    if len(targets) < 2:
-        return float("nan")
     left = ((targets - outputs) ** 2).sum(axis=0)
     whole = ((targets - targets.mean(axis=0)) ** 2).sum(axis=0)
     constant = np.where(left == 0, 1.0, 0.0)

@@ -24,7 +24,7 @@ from chainrule.training.history import History
 from chainrule.training.hooks import Hooks
 from chainrule.training.interrupts import Interrupts
 from chainrule.training.judging import Metric, as_metrics
-from chainrule.training.progress import Progress, terminal_can_show_progress
+from chainrule.training.progress import progress_shown_here
 from chainrule.training.resuming import Snapshots, settings_of
 from chainrule.training.run import Run
 from chainrule.training.steps import Clip, Pace
@@ -107,7 +107,8 @@ def train(
         Whether to measure time and memory of each layer, forward and backward, of the loss and of
         what is round them: see ``history.profile``. Training is then slower by a tenth or two.
     verbose : bool
-        Whether to print a line an epoch, and a progress bar on a terminal; the profile at the end.
+        Whether to show the progress: on a terminal a bar and a line an epoch, in a notebook a bar,
+        elsewhere a line an epoch; the profile at the end.
     workers : Workers or DataParallel, optional
         Who trains together: ``chainrule.distributed.connect()``. Each runs the same program, takes
         a mini-batch of every step, and ends with the same net. See docs/distributed.md.
@@ -179,32 +180,34 @@ def train(
     )
     verbose = verbose and run.workers.first
     # What several workers print goes through their launcher, which is no terminal.
-    show = verbose and run.workers.size == 1 and terminal_can_show_progress()
-    more: list[Callback] = [Progress()] if show else []
+    progress = progress_shown_here() if verbose and run.workers.size == 1 else None
+    more: list[Callback] = [] if progress is None else [progress]
     if profile:
         from chainrule.training.profiling import Profiler
 
         more.append(Profiler())  # last, so that a step has the other callbacks in it
     hooks = Hooks(run, callbacks, more)
-    settings = settings_of(
-        model, optimizer=optimizer, schedule=schedule, clip_norm=clip_norm, clip_value=clip_value,
-        accumulate=accumulate, shuffle=shuffle, rates=repr(optimizer.rates),
-    )  # fmt: skip
-    if schedule is not None:  # it depends on how many there will be
-        settings["number of epochs"] = run.epochs
+    settings: dict[str, Any] = {}
+    # Only there they are needed, and to say them takes a while.
+    if checkpoint is not None or run.workers.size > 1:
+        settings = settings_of(
+            model, optimizer=optimizer, schedule=schedule, clip_norm=clip_norm,
+            clip_value=clip_value, accumulate=accumulate, shuffle=shuffle,
+            rates=repr(optimizer.rates),
+        )  # fmt: skip
+        if schedule is not None:  # it depends on how many there will be
+            settings["number of epochs"] = run.epochs
     divergence = Divergence()
     parts: dict[str, Stateful] = {
         "model": model, "optimizer": optimizer, "pace": pace, "data": feed, "run": run,
         "callbacks": hooks, "divergence": divergence, "workers": Generators(model, run.workers),
     }  # fmt: skip
     interrupts = Interrupts(ends=checkpoint is not None)
-    team = None
-    if run.workers.size > 1:
-        team = _team(
-            parallel, run, hooks, interrupts, checkpoint, overlap=accumulate == 1,
-            settings={**settings, **feed.in_words(), "validation": validation_data is not None,
-                      "metrics": list(wanted), "number of epochs": run.epochs, "resume": resume},
-        )  # fmt: skip
+    team = _team(
+        parallel, run, hooks, interrupts, checkpoint, feed, overlap=accumulate == 1,
+        settings={**settings, "validation": validation_data is not None, "metrics": list(wanted),
+                  "number of epochs": run.epochs, "resume": resume},
+    )  # fmt: skip
     snapshots = Snapshots(checkpoint, settings, parts, team)
     loop = Loop(
         run, feed, pace, clip, accumulate, hooks, snapshots, interrupts,
@@ -216,7 +219,7 @@ def train(
             # Overflow is told in plain words, by the check of the loss.
             with np.errstate(over="ignore", invalid="ignore"), watch:
                 loop.epoch()
-            if verbose and not show:
+            if verbose and progress is None:
                 print(run.epoch_line(), flush=True)
     if verbose and run.history.profile is not None:
         print(run.history.profile)
@@ -242,15 +245,19 @@ def _with_rate(optimizer: Optimizer | None, lr: float | None) -> Optimizer:
 
 def _team(
     parallel: DataParallel, run: Run, hooks: Hooks, interrupts: Interrupts,
-    checkpoint: Checkpoint | None, *, overlap: bool, settings: dict[str, Any],
-) -> Team:  # fmt: skip
+    checkpoint: Checkpoint | None, feed: Feed, *, overlap: bool, settings: dict[str, Any],
+) -> Team | None:  # fmt: skip
+    """Return what several workers do together; None for one alone."""
+    if run.workers.size == 1:
+        return None
     from chainrule.training.team import Team
 
-    alike = {"callbacks": hooks.names(), "checkpoint": checkpoint is not None}
-    return Team(
-        parallel, run, hooks, interrupts, checkpoint, {**settings, **alike, **parallel.in_words()},
-        overlap=overlap and parallel.overlap,
-    )  # fmt: skip
+    alike = {
+        **settings, **feed.in_words(), **parallel.in_words(), "callbacks": hooks.names(),
+        "checkpoint": checkpoint is not None,
+    }  # fmt: skip
+    overlap = overlap and parallel.overlap
+    return Team(parallel, run, hooks, interrupts, checkpoint, alike, overlap=overlap)
 
 
 def _watch(run: Run) -> contextlib.AbstractContextManager[None]:

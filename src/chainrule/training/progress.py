@@ -5,17 +5,27 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from chainrule.notebook import in_notebook
 from chainrule.training.callbacks import Callback
 
 if TYPE_CHECKING:
     from chainrule.training.loop import Run
 
-__all__ = ["Progress", "terminal_can_show_progress"]
+__all__ = ["Progress", "progress_shown_here"]
 
 
-def terminal_can_show_progress() -> bool:
-    """Whether the output is a terminal and the library that draws on it is installed."""
-    return sys.stdout.isatty() and importlib.util.find_spec("rich") is not None
+def progress_shown_here() -> Callback | None:
+    """Return what shows the progress: in a notebook, or on a terminal where rich is installed.
+
+    Elsewhere, as in a file or a pipe, there is None: a line an epoch is printed.
+    """
+    if in_notebook():
+        from chainrule.training.notebook_progress import NotebookProgress
+
+        return NotebookProgress()
+    if sys.stdout.isatty() and importlib.util.find_spec("rich") is not None:
+        return Progress()
+    return None
 
 
 class Progress(Callback):

@@ -1,6 +1,7 @@
 """What a training writes down: its history in a file, and the learning rate of each step."""
 
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +18,21 @@ __all__ = ["Hook", "MonitorLearningRate", "SaveHistory"]
 class SaveHistory(Callback):
     """Write the history into a file after each epoch, whole or not at all.
 
+    Where it cannot be written (a full disk), a warning says so, what was there before stays, the
+    training goes on, and the next epoch tries again.
+
     Parameters
     ----------
     path : path
-        ``.csv``, or ``.jsonl``: a JSON object a line, with null for what is no finite number.
+        ``.csv``, or ``.jsonl``: a JSON object a line, with null for what is no finite number. Its
+        folder is made if it is not there.
 
     Raises
     ------
     ValueError
         If the file has another ending.
+    OSError
+        If the folder cannot be made when the training begins.
 
     Examples
     --------
@@ -49,8 +56,34 @@ class SaveHistory(Callback):
         if self.path.suffix not in (".csv", ".jsonl"):
             raise ValueError(f"SaveHistory: the file must end in .csv or .jsonl, got {path}.")
 
+        self._left = False  # whether there is something that could not be written
+
+    def on_train_begin(self, run: "Run") -> None:
+        """Make the folder."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._left = False
+
     def on_epoch_end(self, run: "Run") -> None:
         """Write all rows."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)  # somebody may have removed it
+            self._write(run)
+            self._left = False
+        except OSError as error:
+            self._left = True
+            warnings.warn(
+                f"{self.path}: the history after epoch {run.epoch} could not be written: "
+                f"{error.strerror or error}. The training goes on.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    def on_train_end(self, run: "Run") -> None:
+        """Try once more what could not be written."""
+        if self._left:
+            self.on_epoch_end(run)
+
+    def _write(self, run: "Run") -> None:
         if self.path.suffix == ".csv":
             run.history.save_csv(self.path)
             return

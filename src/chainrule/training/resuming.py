@@ -11,7 +11,7 @@ from chainrule.distributed.workers import Workers
 from chainrule.model import Model
 from chainrule.state import State, Stateful, check_state
 from chainrule.training.checkpoint import Checkpoint
-from chainrule.training.checkpoint_file import pack_state, unpack_state
+from chainrule.training.checkpoint_file import check_fits, pack_state, unpack_state
 from chainrule.training.run import Run
 
 if TYPE_CHECKING:
@@ -53,6 +53,17 @@ class Snapshots:
         parts = {name: part.get_state() for name, part in self.parts.items()}
         return {"settings": self.settings, **parts}
 
+    def prove(self) -> None:
+        """Prove that the state can be written, before an hour is spent on training.
+
+        Raises
+        ------
+        TypeError
+            If something in it has no place in a file.
+        """
+        if self.checkpoint is not None:
+            check_fits(self.take())
+
     def resume(self, *, verbose: bool) -> None:
         """Go on from the newest checkpoint, if there is one; ``verbose``: say so.
 
@@ -73,8 +84,11 @@ class Snapshots:
             for name in ("optimizer", "pace", "data", "run"):
                 check_state(state[name], before[name], name)
             self._set(state)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-            self._set(before)
+        except Exception as error:  # a callback of the user's can say anything
+            with contextlib.suppress(Exception):
+                self._set(before)
+            if not isinstance(error, (KeyError, TypeError, ValueError, IndexError, AttributeError)):
+                raise
             why = str(error) if isinstance(error, ValueError) else f"it is damaged ({error!r})."
             raise ValueError(f"train: cannot go on from {path}: {why}") from error
         if verbose:

@@ -1,6 +1,9 @@
 """Figures for TensorBoard."""
 
+import contextlib
 import os
+import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TensorBoard"]
 
+SECONDS = 30.0  # what is drawn lags behind by no more, unless a step takes longer
+
 
 class TensorBoard(Callback):
     """Write event files: ``tensorboard --logdir FOLDER`` shows them, also while the net trains.
@@ -18,6 +23,9 @@ class TensorBoard(Callback):
     ``step/loss`` and ``step/learning_rate``, and each column of the history as ``epoch/NAME``, are
     drawn over the steps. A training that goes on from a checkpoint writes a file of its own, which
     takes the place of what the one before wrote after that checkpoint.
+
+    Where the disk is full, a warning says so, the training goes on, and what could not be written
+    is written later into another file.
 
     Parameters
     ----------
@@ -30,6 +38,8 @@ class TensorBoard(Callback):
     ------
     ImportError
         If tensorboardX is not installed.
+    OSError
+        If the folder cannot be made when the training begins.
 
     Examples
     --------
@@ -54,34 +64,93 @@ class TensorBoard(Callback):
         self.folder = Path(folder)
         self.every_steps = every_steps
         self._library = tensorboardX
-        self._writer: Any = None
+        self._file: Any = None
+        self._waiting: list[tuple[str, float, int]] = []  # to be written: name, figure, step
+        self._written_at = 0.0
+
+    def on_train_begin(self, run: "Run") -> None:
+        """Make the folder."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._waiting, self._written_at = [], time.monotonic()
 
     def on_step_end(self, run: "Run") -> None:
-        """Write the figures of the step."""
+        """Note the figures of the step."""
         if run.step % self.every_steps == 0:
-            writer = self._open(run)
-            writer.add_scalar("step/loss", run.loss, run.step)
-            writer.add_scalar("step/learning_rate", run.optimizer.learning_rate, run.step)
+            rate = run.optimizer.learning_rate
+            self._waiting += [
+                ("step/loss", run.loss, run.step), ("step/learning_rate", rate, run.step),
+            ]  # fmt: skip
+        if time.monotonic() - self._written_at >= SECONDS:
+            self._write()
 
     def on_epoch_end(self, run: "Run") -> None:
-        """Write the epoch's row."""
-        writer = self._open(run)
-        for name, value in run.history.rows[-1].items():
-            if name != "epoch":
-                writer.add_scalar(f"epoch/{name}", value, run.step)
-        writer.flush()
+        """Write the epoch's row, and what waits."""
+        self._waiting += [
+            (f"epoch/{name}", value, run.step)
+            for name, value in run.history.rows[-1].items()
+            if name != "epoch"
+        ]
+        self._write()
 
     def on_train_end(self, run: "Run") -> None:
-        """Close the file."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        """Write what waits, and close the file."""
+        self._write()
+        self._close()
 
-    def _open(self, run: "Run") -> Any:
-        """Return the writer; a new file takes the place of what was written from here on."""
-        if self._writer is None:
-            # The library names files by the second: two in one second would be one.
-            self._writer = self._library.SummaryWriter(
-                str(self.folder), purge_step=run.step, filename_suffix=f".{run.step:09d}"
+    def _write(self) -> None:
+        """Write what waits; what cannot be written waits for the next time."""
+        self._written_at = time.monotonic()
+        if not self._waiting:
+            return
+        if not self.folder.is_dir():  # somebody has removed it, and the file with it
+            self._close()
+        try:
+            if self._file is None:
+                self._file = self._open(self._waiting[0][2])
+            for name, value, step in self._waiting:
+                summary = self._library.summary.scalar(name, value)
+                self._file.write(self._event(step, summary=summary))
+            self._file.flush()
+        except OSError as error:
+            # It may have stopped within a figure: another file takes its place from there on.
+            self._close()
+            warnings.warn(
+                f"{self.folder}: the figures for TensorBoard could not be written: "
+                f"{error.strerror or error}. The training goes on.",
+                RuntimeWarning,
+                stacklevel=3,
             )
-        return self._writer
+        else:
+            self._waiting = []
+
+    def _open(self, step: int) -> Any:
+        """Return a new file, which takes the place of what others have from this step on.
+
+        The library's writer that does this itself writes by a thread: where the disk is full, the
+        thread ends, and the training would wait for it for ever.
+        """
+        import socket
+
+        from tensorboardX.proto.event_pb2 import SessionLog
+        from tensorboardX.record_writer import RecordWriter
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # TensorBoard reads them by name: by the second, and within one by the step.
+        name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}.{step:09d}"
+        file = RecordWriter(str(self.folder / name))
+        for content in ({"file_version": "brain.Event:2"},
+                        {"session_log": SessionLog(status=SessionLog.START)}):  # fmt: skip
+            file.write(self._event(step, **content))
+        return file
+
+    def _event(self, step: int, **content: Any) -> bytes:
+        from tensorboardX.proto.event_pb2 import Event
+
+        event: bytes = Event(wall_time=time.time(), step=step, **content).SerializeToString()
+        return event
+
+    def _close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError):
+                file.close()

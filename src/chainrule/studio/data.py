@@ -1,0 +1,191 @@
+"""What a net of the studio learns from: named sets, points in the plane, a user's own arrays."""
+
+from __future__ import annotations
+
+import functools
+import os
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from chainrule.cli.prepare import DataSet, load_data
+from chainrule.layer import Array
+from chainrule.storage import one_line
+from chainrule.studio.toys import TOYS
+
+__all__ = ["MOST_BYTES", "MOST_UNPACKED", "Data", "load", "names", "read_upload"]
+
+MOST_BYTES = 64 << 20  # of a file that is uploaded
+MOST_UNPACKED = 512 << 20  # of the arrays in it
+POINTS, NOISE = 500, 0.1  # of a set in the plane; a fifth of the points is held out
+ZIP = b"PK\x03\x04"
+
+_loading = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set as a net takes it, and as it is shown.
+
+    Attributes
+    ----------
+    name : str
+    held : DataSet
+        As ``chainrule train`` has it: raw values, and how they are prepared.
+    rows, rows_test : array of float32, shape (samples, features)
+        What the net takes, to train on and held out.
+    """
+
+    name: str
+    held: DataSet
+    rows: Array
+    rows_test: Array
+
+    @property
+    def labels(self) -> Array:
+        """The classes of the samples to train on."""
+        return self.held.y
+
+    @property
+    def labels_test(self) -> Array:
+        """The classes of those held out."""
+        return self.held.y_test
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes."""
+        return self.held.preparation.names
+
+    @property
+    def regression(self) -> bool:
+        """Whether a number is predicted, and no class."""
+        return self.held.preparation.regression
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs a net for it has."""
+        return 1 if self.regression else len(self.classes)
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """The shape of a raw sample: (28, 28) for a digit of MNIST."""
+        return tuple(self.held.preparation.sample_shape)
+
+    @property
+    def image_shape(self) -> tuple[int, int] | None:
+        """Height and width, if a sample is an image."""
+        return self.held.preparation.image_shape
+
+    @property
+    def in_the_plane(self) -> bool:
+        """Whether a sample is a point in the plane."""
+        return self.sample_shape == (2,)
+
+    def part(self, split: str) -> tuple[Array, Array, Array]:
+        """Return (raw samples, rows, labels) of a split, "train" or "test".
+
+        Raises
+        ------
+        ValueError
+            If there is no such split.
+        """
+        if split == "train":
+            return self.held.x, self.rows, self.held.y
+        if split == "test":
+            return self.held.x_test, self.rows_test, self.held.y_test
+        raise ValueError(f'the split must be "train" or "test", got {split!r:.40}.')
+
+
+def names() -> list[str]:
+    """Return the sets that can be had without a download."""
+    return ["digits", *(["mnist"] if _mnist_is_here() else []), *TOYS]
+
+
+def load(name: str) -> Data:
+    """Return a data set by its name.
+
+    Raises
+    ------
+    ValueError
+        If there is no set of that name.
+    OSError
+        If its files cannot be read.
+
+    Examples
+    --------
+    >>> load("digits").rows.shape, load("moons").in_the_plane
+    ((1438, 64), True)
+    """
+    with _loading:  # so that two threads get the same
+        return _load(name)
+
+
+@functools.lru_cache(maxsize=4)  # MNIST as the net takes it has 200 MB: not once a reset
+def _load(name: str) -> Data:
+    if name in TOYS:
+        x, y = TOYS[name](POINTS, NOISE, np.random.default_rng(0))
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"{name}.npz"
+            np.savez(path, x=x.astype(np.float32), y=y)
+            return _data(name, load_data(str(path)))
+    if name not in names():
+        raise ValueError(f"there is no data set {name!r:.40}. There are: {', '.join(names())}.")
+    return _data(name, load_data(name))
+
+
+def read_upload(name: str, content: bytes) -> Data:
+    """Return the data of an .npz file that a user has sent; nothing in it is executed.
+
+    Parameters
+    ----------
+    name : str
+        The name of the file; only its stem is used, and nothing is written under it.
+    content : bytes
+        The file.
+
+    Raises
+    ------
+    ValueError
+        If it is too large, no .npz file, damaged, or nothing to train a classifier on.
+    """
+    stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(name).stem)[:40] or "data"
+    if len(content) > MOST_BYTES:
+        raise ValueError(
+            f"{stem}: a file of {len(content) >> 20:,} MB; at most {MOST_BYTES >> 20} can be sent. "
+            "Train on it with the command: chainrule train FILE.npz."
+        )
+    if not content.startswith(ZIP):
+        raise ValueError(
+            f"{stem}: needs an .npz file with arrays x and y: numpy.savez({stem + '.npz'!r}, "
+            "x=x, y=y)."
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{stem}.npz"
+        path.write_bytes(content)
+        try:
+            return _data(stem, load_data(str(path), max_bytes=MOST_UNPACKED))
+        except (ValueError, OSError, MemoryError) as error:
+            words = one_line(str(error).replace(f"{folder}{os.sep}", ""))
+            raise ValueError(words) from error
+
+
+def _data(name: str, held: DataSet) -> Data:
+    rows = held.preparation.rows
+    return Data(name, held, rows(held.x), rows(held.x_test))
+
+
+def _mnist_is_here() -> bool:
+    """Whether MNIST can be read without a download."""
+    named = os.environ.get("CHAINRULE_DATA")
+    if named:
+        folders = [Path(named) / "mnist", Path(named)]
+    else:
+        try:
+            import pooch
+        except ModuleNotFoundError:
+            return False
+        folders = [Path(pooch.os_cache("chainrule")) / "mnist"]
+    return any(any(folder.glob("t10k-images*idx3-ubyte*")) for folder in folders)

@@ -1,0 +1,110 @@
+// A sheet to draw a digit on, by mouse, pen or finger; what the net looks at lies over it.
+const SIDE = 224, INK = 112;
+
+export default {
+  template: `
+    <div class="draw">
+      <div class="draw-sheet">
+        <canvas ref="canvas" class="draw-ink" width="${SIDE}" height="${SIDE}" role="img"
+                :aria-label="'Drawing of ' + strokes.length + ' strokes. By keyboard, take a sample instead.'"
+                @pointerdown="down" @pointermove="move" @pointerup="up" @pointercancel="up"></canvas>
+        <canvas ref="over" class="draw-over" width="${SIDE}" height="${SIDE}"></canvas>
+        <p v-if="!strokes.length && !line" class="draw-hint">draw here</p>
+      </div>
+      <div class="buttons draw-tools">
+        <button type="button" class="button" :disabled="!strokes.length" @click="undo">Undo</button>
+        <button type="button" class="button" :disabled="!strokes.length" @click="clear">Clear</button>
+        <button type="button" class="button" :disabled="!strokes.length" @click="save"
+                aria-label="Save the drawing as PNG">PNG</button>
+      </div>
+    </div>`,
+  props: { map: String, rows: Number, columns: Number, place: Array, blank: Number },
+  emits: ["drawn"],
+  data: () => ({ strokes: [], line: null, due: 0 }),
+  watch: { map: "later", blank() { this.strokes = []; this.line = null; this.paint(); } },
+  mounted() { addEventListener("chainrule-theme", this.paint); this.paint(); },
+  unmounted() { removeEventListener("chainrule-theme", this.paint); clearTimeout(this.due); },
+  methods: {
+    later() { this.$nextTick(this.overlay); },
+    point(event) {
+      const box = this.$refs.canvas.getBoundingClientRect();
+      return [(event.clientX - box.left) / box.width * SIDE, (event.clientY - box.top) / box.height * SIDE];
+    },
+    down(event) {
+      if (event.button) return;
+      event.preventDefault();
+      this.$refs.canvas.setPointerCapture(event.pointerId);
+      this.line = [this.point(event)];
+      this.paint();
+    },
+    move(event) {
+      if (!this.line) return;
+      for (const e of event.getCoalescedEvents?.() ?? [event]) this.line.push(this.point(e));
+      this.line.push(this.point(event));
+      this.paint();
+      if (!this.due) this.due = setTimeout(this.send, 100);
+    },
+    up() {
+      if (!this.line) return;
+      this.strokes.push(this.line);
+      this.line = null;
+      this.paint();
+      this.send();
+    },
+    undo() { this.strokes.pop(); this.paint(); this.send(); },
+    clear() { this.strokes = []; this.paint(); this.send(); },
+    stroke(context, colour) {
+      Object.assign(context, { strokeStyle: colour, lineWidth: 17, lineCap: "round", lineJoin: "round" });
+      for (const line of [...this.strokes, ...(this.line ? [this.line] : [])]) {
+        context.beginPath();
+        context.moveTo(...line[0]);
+        for (const p of line.length > 1 ? line.slice(1) : [[line[0][0] + 0.1, line[0][1]]]) context.lineTo(...p);
+        context.stroke();
+      }
+    },
+    paint() {
+      const context = this.$refs.canvas?.getContext("2d");
+      if (!context) return;
+      context.clearRect(0, 0, SIDE, SIDE);
+      this.stroke(context, chainruleStudio.variable("--ink"));
+      this.overlay();
+    },
+    overlay() {
+      const context = this.$refs.over?.getContext("2d");
+      if (!context) return;
+      context.clearRect(0, 0, SIDE, SIDE);
+      if (!this.map || !this.place?.length || !(this.strokes.length || this.line)) return;
+      const values = chainruleStudio.floats(this.map);
+      const limit = Math.max(...values.map(Math.abs)) || 1;
+      const colour = chainruleStudio.scale("diverging", -limit, limit);
+      const [top, left, height, width] = this.place.map((v) => v * SIDE / INK);
+      const h = height / this.rows, w = width / this.columns;
+      for (let i = 0; i < values.length; i++) {
+        const [r, g, b] = colour(values[i]), strength = 0.7 * Math.abs(values[i]) / limit;
+        context.fillStyle = `rgba(${r}, ${g}, ${b}, ${strength})`;
+        context.fillRect(left + (i % this.columns) * w, top + Math.floor(i / this.columns) * h, w, h);
+      }
+    },
+    send() {
+      clearTimeout(this.due);
+      this.due = 0;
+      const small = Object.assign(document.createElement("canvas"), { width: INK, height: INK });
+      const context = small.getContext("2d");
+      context.scale(INK / SIDE, INK / SIDE);
+      this.stroke(context, "#000");
+      const pixels = context.getImageData(0, 0, INK, INK).data;
+      let text = "";
+      for (let i = 3; i < pixels.length; i += 4) text += String.fromCharCode(pixels[i]);
+      this.$emit("drawn", btoa(text));
+    },
+    save() {
+      const sheet = Object.assign(document.createElement("canvas"), { width: SIDE, height: SIDE });
+      const context = sheet.getContext("2d");
+      context.fillStyle = chainruleStudio.variable("--paper");
+      context.fillRect(0, 0, SIDE, SIDE);
+      context.drawImage(this.$refs.canvas, 0, 0);
+      context.drawImage(this.$refs.over, 0, 0);
+      chainruleStudio.saveCanvas(sheet, "drawing", "png");
+    },
+  },
+};

@@ -1,0 +1,385 @@
+"""The net: its layers from left to right, what they have learned, and what is wrong in them."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule.layer import Array
+from chainrule.layers import Conv2d, Linear, Residual
+from chainrule.model import Model
+from chainrule.studio import anatomy
+from chainrule.studio import trace as traces
+from chainrule.studio.anatomy import Figures, Node
+from chainrule.studio.data import Data
+from chainrule.studio.frame import RUNNING, Frame
+from chainrule.studio.page import widgets as w
+from chainrule.studio.page.bars import Bars
+from chainrule.studio.page.sheet import Sheet
+from chainrule.studio.page.tab import Tab
+from chainrule.studio.trace import LOSS, Step, Trace
+from chainrule.studio.views import CROWD, chosen
+
+__all__ = ["show"]
+
+SPLITS = {"train": "to learn from", "test": "held out"}
+CELLS_OF_A_CARD = 1024  # numbers of a heat map in a card: 5 kB a layer and frame
+WORK = 1 << 20  # numbers that the crowd's outputs have in all: fewer samples of a large net
+FEWEST = 64
+PAUSE = 1.0  # seconds between two looks at the crowd while it trains
+
+
+def show(tab: Tab) -> None:
+    """Build this part."""
+    _Net(tab)
+
+
+@dataclass
+class _Card:
+    """What changes in the card of a layer."""
+
+    choose: w.Text
+    sheet: Sheet
+    outputs: Bars
+    gradients: Bars
+    size: w.Text
+    warning: w.Text
+
+
+class _Net:
+    """The part: cards of all layers, and more of the one that is chosen."""
+
+    def __init__(self, tab: Tab) -> None:
+        self.tab = tab
+        query = tab.query
+        self.split = query.get("split", "train") if query.get("split") in SPLITS else "train"
+        self.index = int(query["sample"]) if query.get("sample", "").isdecimal() else 0
+        self.layer = query.get("layer", "")
+        self.drawn: tuple[Any, ...] = ()  # the net whose cards are shown
+        self.detailed: tuple[Any, ...] = ()  # the layer that is shown in full
+        self.cards: dict[str, _Card] = {}
+        self.links: list[tuple[w.Text, str]] = []
+        self.figures: Figures | None = None
+        self.looked, self.looked_at = 0.0, -1
+        self.fill: list[Callable[[Trace, Figures], None]] = []
+        w.heading("The net", 1)
+        w.text(
+            "A sample goes through the layers from left to right. Blue is below zero, orange "
+            "above. Choose a layer to see what it has learned.",
+            classes="lead",
+        )
+        self._sample_row()
+        self.words = w.block("net-findings", "section").props('aria-label="What is wrong"')
+        self.said: tuple[str, ...] | None = None
+        self.flow = w.block("net-flow").props(
+            'role="region" tabindex="0" data-keys aria-label="Layers from left to right"'
+        )
+        self.detail = w.block("net-detail", "section").props('aria-label="The chosen layer"')
+        tab.on_frame(self.show_frame)
+
+    def _sample_row(self) -> None:
+        with w.block("net-sample", "section").props('aria-label="Sample"'):
+            self.picture = Sheet("sample", scale="ink", side=84)
+            self.splits = w.Choice("Samples", SPLITS, self.split, self.on_split)
+            self.number = w.Number("Sample", self.index, self.on_index, least=0, step="1")
+            with w.block("buttons"):
+                w.button("←", lambda: self.go(self.index - 1), title="The sample before")
+                w.button("→", lambda: self.go(self.index + 1), title="The next sample")
+            self.facts = w.text("", classes="facts")
+
+    # -- what changes ---------------------------------------------------------------------------
+
+    async def show_frame(self, frame: Frame) -> None:
+        """Show the net as it is now."""
+        data = self.tab.session.data
+        last = len(data.part(self.split)[1]) - 1
+        if self.index > last:
+            self.index = last
+            self.number.show(last)
+        found: Trace | None = await self.tab.compute(self.tab.views.sample, self.split, self.index)
+        if found is None:
+            return
+        now = time.monotonic()
+        if (
+            self.figures is None
+            or frame.state != RUNNING
+            or now > self.looked + PAUSE
+            or frame.build != self.looked_at
+        ):
+            figures = await self.tab.compute(self.tab.views.of, "figures", _figures)
+            if figures is None:
+                return
+            self.figures, self.looked, self.looked_at = figures, time.monotonic(), frame.build
+        if {step.path for step in found.leaves} != set(self.figures.outputs):
+            self.tab.refresh()  # another net was built between the two
+            return
+        self._draw(found, frame)
+        self._show_sample(found, data)
+        self._show_words(self.figures)
+        for step in found.leaves:
+            self._show_card(step, self.figures)
+        self._show_detail(found, data)
+
+    def _show_sample(self, found: Trace, data: Data) -> None:
+        raw, _, labels = data.part(self.split)
+        if self.index >= len(raw):
+            return
+        sample = np.asarray(raw[self.index])
+        is_number = sample.dtype.kind in "fiub"
+        self.picture.set_visibility(is_number)
+        if is_number:
+            self.picture.show(anatomy.pictures(sample), sample.shape)
+        truth = labels[self.index]
+        if data.regression:
+            words = f"True value {float(np.ravel(truth)[0]):.4g}"
+        else:
+            words = f"Label {data.classes[int(truth)]}"
+            if found.outputs.shape == (1, data.outputs) and np.isfinite(found.outputs).all():
+                words += f", the net says {data.classes[int(found.outputs[0].argmax())]}"
+        self.facts.show(f"{words}. Loss {found.loss:.4g}.")
+
+    def _show_words(self, figures: Figures) -> None:
+        words = tuple(figures.words)
+        if words == self.said:
+            return
+        self.said = words
+        self.words.clear()
+        with self.words:
+            if not words:
+                w.text(
+                    f"Among {figures.samples:,} samples: no dead units, no vanishing and no "
+                    "exploding gradients.",
+                    classes="facts",
+                )
+            for sentence in words:
+                w.text(sentence, classes="net-finding")
+
+    def _draw(self, found: Trace, frame: Frame) -> None:
+        """Draw the cards, if the net is another one."""
+        shape = (frame.build, *(step.path for step in found.steps))
+        if shape == self.drawn:
+            return
+        self.drawn, self.cards, self.links = shape, {}, []
+        leaves = [step.path for step in found.leaves]
+        if self.layer not in leaves:
+            self.layer = anatomy.reads(found) or leaves[0]
+        self.flow.clear()
+        with self.flow:
+            self._row(anatomy.nodes(found))
+        self.mark()
+
+    def _row(self, nodes: tuple[Node, ...]) -> None:
+        with w.block("net-row", "ol"):
+            for node in nodes:
+                with w.block("net-group" if node.inside else "net-card", "li"):
+                    if node.inside:
+                        self._group(node)
+                    else:
+                        self._card(node)
+
+    def _group(self, node: Node) -> None:
+        step = node.step
+        with w.block("net-group-head"):
+            w.text(type(step.thing).__name__, "span", "layer-code")
+            w.text(_after(step, node.count), "span", "layer-shape")
+            self._step_link("step by step", step.path)
+        if not isinstance(step.thing, Residual):
+            self._row(node.inside)
+            return
+        # Two ways beside each other, and their sum.
+        for inner in sorted(node.inside, key=lambda inner: inner.step.path.endswith(".shortcut")):
+            shortcut = inner.step.path.endswith(".shortcut")
+            if shortcut:
+                w.text("+ the shortcut beside them", classes="net-way")
+            self._row(inner.inside if inner.inside and not shortcut else (inner,))
+        if step.thing.shortcut is None:
+            w.text("+ the input, as it is", classes="net-way net-past")
+
+    def _card(self, node: Node) -> None:
+        step = node.step
+        path, name = step.path, f"layer {step.path}" if step.path != LOSS else "the loss"
+        last = path.rpartition(".")[2]
+        if not last.isdecimal() and "." in path:
+            w.text(last, "span", "net-role")
+        choose = w.button(_short(step), lambda: self.choose(path), classes="net-choose")
+        choose.props["title"] = step.name
+        w.text(_after(step, node.count), "span", "layer-shape")
+        sheet = Sheet(f"output of {name}")
+        outputs = Bars("activations", f"activations of {name}", "first")
+        gradients = Bars("gradients", f"gradients at {name}", "second")
+        size = w.text("", "span", "net-size")
+        warning = w.text("", "span", "net-warning")
+        self._step_link("step by step", path)
+        self.cards[path] = _Card(choose, sheet, outputs, gradients, size, warning)
+
+    def _step_link(self, words: str, path: str) -> None:
+        link = w.link(words, self._address(path), "net-step")
+        link.props["aria-label"] = f"{words}: layer {path}"
+        self.links.append((link, path))
+
+    def _address(self, path: str) -> str:
+        return self.tab.link("chain-rule", layer=path, split=self.split, sample=self.index)
+
+    def _show_card(self, step: Step, figures: Figures) -> None:
+        card = self.cards.get(step.path)
+        if card is None:
+            return
+        output = step.output[0]
+        card.sheet.show(anatomy.pictures(output, CELLS_OF_A_CARD), output.shape)
+        card.outputs.show(figures.outputs[step.path])
+        card.gradients.show(figures.gradients[step.path])
+        card.size.show(f"gradient about {figures.sizes[step.path]:.2g}")
+        wrong = any(words.startswith(f"Layer {step.path},") for words in figures.words)
+        card.warning.show("⚠ see above" if wrong else "")
+
+    def mark(self) -> None:
+        """Mark the layer that is chosen, and keep the links right."""
+        for path, card in self.cards.items():
+            card.choose.props["aria-pressed"] = "true" if path == self.layer else "false"
+        for link, path in self.links:
+            link.props["href"] = self._address(path)
+
+    # -- the chosen layer -----------------------------------------------------------------------
+
+    def _show_detail(self, found: Trace, data: Data) -> None:
+        figures = self.figures
+        if figures is None:
+            return
+        what = (self.drawn, self.layer)
+        if what != self.detailed:
+            self.detailed, self.fill = what, []
+            self.links = [pair for pair in self.links if not pair[0].is_deleted]
+            self.detail.clear()
+            with self.detail:
+                self._detail(found.step(self.layer), found, data)
+            self.mark()
+        for fill in self.fill:
+            fill(found, figures)
+
+    def _detail(self, step: Step, found: Trace, data: Data) -> None:
+        path = step.path
+        of = "the loss" if path == LOSS else f"layer {path}"
+        w.heading("The loss" if path == LOSS else f"Layer {path}")
+        w.text(step.name, "code", "layer-code")
+        self._step_link("Its arithmetic, step by step", path)
+        with w.block("net-columns"):
+            with w.block("net-column"):
+                sheet = Sheet(
+                    f"what {of} gives", caption="What it gives for this sample",
+                    side=240, save=True,
+                )  # fmt: skip
+                bars = Bars(
+                    "Activations of many samples", f"all activations of {of}", "first", save=True
+                )
+                back = Bars("Gradients at them", f"all gradients at {of}", "second", save=True)
+
+                def fill(found: Trace, figures: Figures) -> None:
+                    output = found.step(path).output[0]
+                    sheet.show(anatomy.pictures(output), output.shape)
+                    bars.show(figures.outputs[path])
+                    back.show(figures.gradients[path])
+
+                self.fill.append(fill)
+            image = data.image_shape if path == anatomy.reads(found) else None
+            for name in step.parameters:
+                self._parameter(step, name, image)
+        if not step.parameters:
+            w.text("It has nothing to learn.", classes="facts")
+
+    def _parameter(self, step: Step, name: str, image: tuple[int, int] | None) -> None:
+        path, array = step.path, step.parameters[name]
+        kernels = isinstance(step.thing, Conv2d) and array.ndim == 4
+        of_image = isinstance(step.thing, Linear) and image is not None and array.ndim == 2
+        unit = "kernel" if kernels else "unit"
+        words = name.replace("_", " ").capitalize()
+        if kernels:
+            words += ", a picture for each kernel"
+            if array.shape[2] > 1:
+                words += " (its first channel)"
+        elif of_image:
+            words += ", what each unit looks for"
+        left = anatomy.weights(step, array, image).left
+        with w.block("net-column"):
+            values = Sheet(f"{name} of layer {path}", caption=words, unit=unit, side=300, save=True)
+            if left:
+                w.text(f"{left:,} more are not shown.", classes="facts")
+            slopes = Sheet(
+                f"gradient of {name} of layer {path}", caption="Their gradients for this sample",
+                unit=unit, side=300, save=True,
+            )  # fmt: skip
+            bars = Bars(
+                "Their gradients for many samples", f"gradients of {name} of layer {path}",
+                "second", save=True,
+            )  # fmt: skip
+
+        def fill(found: Trace, figures: Figures) -> None:
+            step = found.step(path)
+            self._show_weights(values, step, step.parameters[name], image)
+            self._show_weights(slopes, step, step.gradients[name], image)
+            bars.show(figures.parameters[path, name])
+
+        self.fill.append(fill)
+
+    @staticmethod
+    def _show_weights(
+        sheet: Sheet, step: Step, array: Array, image: tuple[int, int] | None
+    ) -> None:
+        sheet.show(anatomy.weights(step, array, image), array.shape)
+
+    # -- what is done ---------------------------------------------------------------------------
+
+    def choose(self, path: str) -> None:
+        """Show more of a layer."""
+        self.layer = path
+        self.tab.remember(layer=path)
+        self.mark()
+        self.tab.refresh()
+
+    def on_split(self, split: str) -> None:
+        """Show a sample of the others."""
+        self.split = split
+        self.go(0)
+
+    def on_index(self, value: float) -> None:
+        """Show another sample."""
+        if math.isfinite(value) and value == int(value):
+            self.go(int(value))
+        else:
+            self.tab.say("A sample has a whole number, from 0 on.")
+            self.number.show(self.index)
+
+    def go(self, index: int) -> None:
+        """Show another sample, the nearest that there is."""
+        last = len(self.tab.session.data.part(self.split)[1]) - 1
+        self.tab.say("" if 0 <= index <= last else f"The samples are 0 to {last:,}.")
+        self.index = max(0, min(index, last))
+        self.number.show(self.index)
+        self.tab.remember(split=self.split, sample=self.index)
+        self.mark()
+        self.tab.refresh()
+
+
+def _figures(model: Model, data: Data, frame: Frame) -> Figures:
+    """Return what many samples do: as many as can be looked at quickly."""
+    x, y = chosen(model, data, "train", np.array([0]))
+    one = traces.trace(model, x, y)
+    values = sum(step.output.size for step in one.steps)
+    count = max(FEWEST, min(CROWD, WORK // max(1, values)))
+    samples = np.random.default_rng(0).permutation(len(data.rows))[:count]
+    x, y = chosen(model, data, "train", samples)
+    return anatomy.figures(traces.trace(model, x, y, batch_statistics=len(x) > 1))
+
+
+def _short(step: Step) -> str:
+    words = step.name.partition("(")[0]
+    return words if len(step.name) > 22 else step.name
+
+
+def _after(step: Step, count: int) -> str:
+    shape = " × ".join(map(str, step.output.shape[1:])) or "a number"
+    return f"→ {shape}" + (f" · {count:,} parameters" if count else "")

@@ -1,0 +1,67 @@
+"""Curves over the steps of a training."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+
+from nicegui.element import Element
+
+from chainrule.studio.frame import Points
+
+__all__ = ["Plot"]
+
+LOOKS = ("first", "second", "third")  # of curves: colour and dashes, in studio.css
+
+
+class Plot(Element, component="plot.js"):
+    """Curves, with their values under the pointer; to be saved as PNG or SVG.
+
+    Parameters
+    ----------
+    title : str
+    names : sequence of str
+        Of the curves.
+    xlabel : str
+    empty : str
+        What stands there as long as there is nothing to show.
+    unit : (low, high), optional
+        What the axis shows at least; without it it begins at 0.
+    logable : bool
+        Whether the axis can be made logarithmic.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        names: tuple[str, ...],
+        *,
+        xlabel: str = "step",
+        empty: str = "",
+        unit: tuple[float, float] | None = None,
+        logable: bool = False,
+    ) -> None:
+        super().__init__()
+        self.names = names
+        self.props.update(
+            title=title, xlabel=xlabel, empty=empty, unit=None if unit is None else list(unit),
+            logable=logable, series=self._series({}),
+        )  # fmt: skip
+
+    def show(self, curves: Mapping[str, Points]) -> None:
+        """Show curves, by their names."""
+        self.props["series"] = self._series(curves)
+
+    def _series(self, curves: Mapping[str, Points]) -> str:
+        # As text: NiceGUI would wrap each pair of a list to watch it for changes.
+        return json.dumps([
+            {
+                "name": name,
+                "look": look,
+                "points": [
+                    (x, float(f"{y:.5g}")) for x, y in curves.get(name, []) if math.isfinite(y)
+                ],
+            }
+            for name, look in zip(self.names, LOOKS, strict=False)
+        ])  # fmt: skip

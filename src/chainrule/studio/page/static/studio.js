@@ -1,0 +1,148 @@
+// What the components of the page share: theme, colours, addresses, pictures to save.
+// It is plain JavaScript of the browser's own, and fetches nothing.
+(() => {
+  const root = document.documentElement;
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const stored = () => { try { return localStorage.getItem("chainrule-theme"); } catch { return null; } };
+  const theme = () => stored() || (dark.matches ? "dark" : "light");
+  const redraw = () => dispatchEvent(new Event("chainrule-theme"));
+  const paint = () => { root.dataset.theme = theme(); redraw(); };
+  paint();
+  dark.addEventListener("change", paint);
+
+  // Cividis: even steps of lightness, and the same to colour-blind eyes.
+  const CIVIDIS = [[0, 34, 78], [18, 53, 112], [59, 73, 108], [87, 93, 109], [112, 113, 115],
+    [138, 134, 120], [165, 156, 116], [195, 179, 105], [225, 204, 85], [254, 232, 56]];
+  const BLUE = [33, 102, 172], ORANGE = [230, 97, 1];
+  const mix = (a, b, t) => a.map((v, i) => Math.round(v + (b[i] - v) * t));
+  const variable = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+  const triple = (name) => variable(name).split(/[ ,]+/).map(Number);
+
+  // Returns a function from a value to [r, g, b]. "diverging": blue below 0, orange above.
+  function scale(kind, low, high) {
+    if (kind === "diverging") {
+      const limit = Math.max(Math.abs(low), Math.abs(high)) || 1;
+      const middle = triple("--heat-middle");
+      return (v) => {
+        if (!Number.isFinite(v)) return triple("--heat-broken");
+        const t = Math.max(-1, Math.min(1, v / limit));
+        return mix(middle, t < 0 ? BLUE : ORANGE, Math.abs(t) ** 0.75);
+      };
+    }
+    const span = high - low || 1;
+    if (kind === "ink") {
+      const paper = triple("--heat-paper"), ink = triple("--heat-ink");
+      return (v) => Number.isFinite(v) ? mix(paper, ink, Math.max(0, Math.min(1, (v - low) / span)))
+        : triple("--heat-broken");
+    }
+    return (v) => {
+      if (!Number.isFinite(v)) return triple("--heat-broken");
+      const t = Math.max(0, Math.min(1, (v - low) / span)) * (CIVIDIS.length - 1);
+      const i = Math.min(Math.floor(t), CIVIDIS.length - 2);
+      return mix(CIVIDIS[i], CIVIDIS[i + 1], t - i);
+    };
+  }
+
+  function floats(base64) {
+    const text = atob(base64), bytes = new Uint8Array(text.length);
+    for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+    return new Float32Array(bytes.buffer);
+  }
+
+  // A number as a person reads it: four figures, and a power of ten only where there must be one.
+  function number(v) {
+    if (!Number.isFinite(v)) return Number.isNaN(v) ? "NaN" : v > 0 ? "∞" : "−∞";
+    if (v === 0) return "0";
+    const size = Math.abs(v);
+    const text = size >= 1e5 || size < 1e-4 ? v.toExponential(2) : String(Number(v.toPrecision(4)));
+    return text.replace("-", "−");
+  }
+
+  function download(name, content, type) {
+    const url = URL.createObjectURL(new Blob([content], { type }));
+    const a = Object.assign(document.createElement("a"), { href: url, download: name });
+    a.click();
+    setTimeout(() => URL.revokeObjectURL(url), 1000);
+  }
+
+  // A drawing with its styles written out, so that it looks alike outside the page.
+  function standalone(svg) {
+    const copy = svg.cloneNode(true);
+    const live = [svg, ...svg.querySelectorAll("*")], dead = [copy, ...copy.querySelectorAll("*")];
+    const names = ["fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-linecap",
+      "stroke-linejoin", "font-family", "font-size", "font-weight", "text-anchor", "opacity"];
+    live.forEach((element, i) => {
+      const style = getComputedStyle(element);
+      dead[i].setAttribute("style", names.map((n) => `${n}:${style.getPropertyValue(n)}`).join(";"));
+    });
+    const { width, height } = svg.getBoundingClientRect();
+    copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+    copy.setAttribute("width", width);
+    copy.setAttribute("height", height);
+    const paper = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+    paper.setAttribute("width", "100%");
+    paper.setAttribute("height", "100%");
+    paper.setAttribute("fill", variable("--paper"));
+    copy.prepend(paper);
+    return new XMLSerializer().serializeToString(copy);
+  }
+
+  function saveSvg(svg, name, kind) {
+    const text = standalone(svg);
+    if (kind === "svg") return download(`${name}.svg`, text, "image/svg+xml");
+    const { width, height } = svg.getBoundingClientRect();
+    const image = new Image();
+    image.onload = () => {
+      const canvas = Object.assign(document.createElement("canvas"),
+        { width: 2 * width, height: 2 * height });
+      canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+      canvas.toBlob((blob) => download(`${name}.png`, blob, "image/png"));
+    };
+    image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+  }
+
+  function saveCanvas(canvas, name, kind, size = 512) {
+    const times = Math.max(1, Math.round(size / Math.max(canvas.width, canvas.height)));
+    const large = Object.assign(document.createElement("canvas"),
+      { width: times * canvas.width, height: times * canvas.height });
+    const context = large.getContext("2d");
+    context.imageSmoothingEnabled = false;
+    context.drawImage(canvas, 0, 0, large.width, large.height);
+    if (kind === "png") return large.toBlob((blob) => download(`${name}.png`, blob, "image/png"));
+    const { width, height } = large;
+    download(`${name}.svg`, `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">`
+      + `<image width="${width}" height="${height}" href="${large.toDataURL()}"/></svg>`, "image/svg+xml");
+  }
+
+  globalThis.chainruleStudio = {
+    scale, floats, number, saveSvg, saveCanvas, variable,
+    theme(next) {
+      try { localStorage.setItem("chainrule-theme", next || (theme() === "dark" ? "light" : "dark")); } catch {}
+      paint();
+    },
+    address(path) {
+      if (location.pathname + location.search !== path) history.replaceState({ page: path }, "", path);
+    },
+    async upload(input, say) {
+      const file = input.files[0];
+      if (!file) return;
+      if (file.size > 64 * 2 ** 20) return say({ words: "At most 64 MB can be sent." });
+      try {
+        const answer = await fetch(`/upload?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file });
+        say(answer.headers.get("content-type")?.includes("json") ? await answer.json()
+          : { words: await answer.text() });
+      } catch { say({ words: "The file could not be sent." }); }
+      input.value = "";
+    },
+  };
+
+  // Keys for the whole page: as on the buttons. Not while something is typed.
+  addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    if (event.target.closest?.("input, select, textarea, pre, [data-keys]")) return;
+    if (event.key === "Enter" || (event.key === " " && event.target.closest?.("button"))) return;
+    const key = event.key === " " ? "Space" : event.key.length === 1 ? event.key.toUpperCase() : event.key;
+    const button = document.querySelector(`[aria-keyshortcuts="${CSS.escape(key)}"]`);
+    if (button) { event.preventDefault(); button.click(); }
+  });
+})();

@@ -1,0 +1,120 @@
+"""One open tab: what a part of the page may use."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from nicegui import background_tasks, context, run
+
+from chainrule.cli.errors import message
+from chainrule.studio.frame import Frame
+from chainrule.studio.session import Session
+from chainrule.studio.views import Views
+
+__all__ = ["Tab"]
+
+Show = Callable[[Frame], Any]
+
+
+class Tab:
+    """One open tab of the page.
+
+    Attributes
+    ----------
+    session : Session
+        The training that all tabs share.
+    views : Views
+        What is computed from its frames, shared too.
+    part : str
+        The name of the part that is shown.
+    query : dict of str to str
+        The state of the part, as the address has it.
+    """
+
+    def __init__(self, session: Session, views: Views, part: str, query: dict[str, str]) -> None:
+        self.session, self.views = session, views
+        self.part, self.query = part, dict(query)
+        self.say: Callable[[str], None] = lambda words: None  # set by the shell
+        self._client = context.client
+        self._shows: list[Show] = []
+        self._frame: Frame | None = None
+        self._acting = asyncio.Lock()
+        self._busy = False
+        self._again = False
+
+    # -- the state in the address ---------------------------------------------------------------
+
+    def link(self, part: str, **query: object) -> str:
+        """Return the address of a part in a state."""
+        given = {name: str(value) for name, value in query.items() if value not in (None, "")}
+        return f"/{part}" + (f"?{urlencode(given)}" if given else "")
+
+    def remember(self, **query: object) -> None:
+        """Write a state into the address, without loading anything; None takes a word away."""
+        for name, value in query.items():
+            self.query.pop(name, None)
+            if value not in (None, ""):
+                self.query[name] = str(value)
+        address = self.link(self.part, **self.query)
+        # By the client: what was clicked may be gone from the page by now.
+        self._client.run_javascript(f"chainruleStudio.address({address!r})")
+
+    # -- frames ---------------------------------------------------------------------------------
+
+    def on_frame(self, show: Show) -> None:
+        """Call a function with each new frame, and now; it may be async, and then sees the newest.
+
+        It should change elements, not make new ones, and use ``compute`` for whatever takes time.
+        """
+        self._shows.append(show)
+
+    async def tick(self) -> None:
+        """Show a new frame, if there is one; the shell calls it ten times a second."""
+        frame = self.session.frame
+        if self._busy or (frame is self._frame and not self._again):
+            return
+        self._busy, self._again, self._frame = True, False, frame
+        start = time.perf_counter()
+        try:
+            for show in self._shows:
+                answer = show(frame)
+                if isinstance(answer, Awaitable):
+                    self.session.charge(time.perf_counter() - start)
+                    await answer
+                    start = time.perf_counter()
+        except Exception as error:  # what one view cannot show must not stop the others for ever
+            self.say(message(error))
+        finally:
+            self._busy = False
+        self.session.charge(time.perf_counter() - start)
+
+    def refresh(self) -> None:
+        """Show the present frame once more: the state of the part has changed."""
+        self._again = True
+        background_tasks.create(self.tick(), name="refresh the studio")
+
+    # -- work -----------------------------------------------------------------------------------
+
+    async def compute(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Have something computed beside the page; its error becomes words, and the answer None."""
+        try:
+            return await run.io_bound(function, *arguments)
+        except Exception as error:  # of any kind: a user's own layer may raise what it likes
+            self.say(message(error))
+            return None
+
+    async def act(self, function: Callable[..., Any], *arguments: Any) -> bool:
+        """Have the session do something; return whether it could. An error is shown in words."""
+        async with self._acting:  # in the order of the clicks
+            self.say("")
+            try:
+                await run.io_bound(function, *arguments)
+            except Exception as error:  # the same
+                self.say(message(error))
+                return False
+        await self.tick()
+        return True

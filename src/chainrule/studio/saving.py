@@ -1,0 +1,101 @@
+"""A run of the studio as a folder that ``chainrule train`` could have made, and can repeat."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+import chainrule.layers
+import chainrule.losses
+from chainrule.cli.results import make_folder
+from chainrule.cli.settings import Settings, write_settings
+from chainrule.cli.train import made_from
+from chainrule.model import Model
+from chainrule.storage import write_atomically
+from chainrule.studio.data import Data
+from chainrule.studio.frame import Frame
+from chainrule.studio.own import Own
+from chainrule.studio.recipe import OWN
+from chainrule.training import History
+
+__all__ = ["save"]
+
+COMMAND_KNOWS = ("digits", "mnist", "fashion-mnist")
+
+
+def save(
+    folder: Path | None, frame: Frame, data: Data, model: Model, history: History, own: Own | None
+) -> Path:
+    """Write model, history, net and settings, each whole or not at all; return the folder.
+
+    Parameters
+    ----------
+    folder : path or None
+        Where this training was saved before; None makes ``runs/studio-DATA-001``, or the next
+        number that is free.
+    frame : Frame
+        What the training is like.
+    data : Data
+    model : Model
+    history : History
+    own : Own or None
+        What the command line named.
+
+    Raises
+    ------
+    OSError
+        If something cannot be written.
+    """
+    if folder is None:
+        folder = make_folder(None, f"studio-{data.name}")
+    model.save(folder / "model.safetensors")
+    if len(history):
+        history.save_csv(folder / "history.csv")
+    recipe = frame.recipe
+    code = own.code if own is not None and recipe.net == OWN else None
+    if code is None:
+        write_atomically(folder / "net.py", _code(model).encode())
+    named = own.name if own is not None and own.make is None and data is own.data else data.name
+    known = data.name in COMMAND_KNOWS or (named != data.name and Path(named).exists())
+    if not known:
+        _write_data(folder / "data.npz", data)
+    settings = Settings(
+        data=named if known else str(folder / "data.npz"),
+        model=code or f"{folder / 'net.py'}:build",
+        epochs=max(frame.epoch, 1),
+        batch_size=recipe.batch,
+        optimizer=recipe.optimizer,
+        lr=recipe.lr,
+        schedule="constant",
+        seed=recipe.seed,
+    ).spelled_out()
+    write_settings(folder, settings, made_from(data.held, str(settings.model)))
+    return folder
+
+
+def _code(model: Model) -> str:
+    """Return a Python file with a function that builds the net anew."""
+    names = {"Model"}
+    known = {*chainrule.layers.__all__, *chainrule.losses.__all__}
+    for part in (*(p for layer in model.layers for p in layer.walk()), model.cost):
+        names |= {type(part).__name__} & known
+    layers = "".join(f"        {layer!r},\n" for layer in model.layers)
+    return (
+        '"""The net of this run, as the studio built it."""\n\n'
+        f"from chainrule import {', '.join(sorted(names))}\n\n\n"
+        "def build(sample_shape, classes, seed):\n"
+        '    """Return the net, with weights that have learned nothing."""\n'
+        f"    layers = [\n{layers}    ]\n"
+        f"    return Model(layers, {model.cost!r}, seed=seed)\n"
+    )
+
+
+def _write_data(path: Path, data: Data) -> None:
+    import io
+
+    held, content = data.held, io.BytesIO()
+    np.savez_compressed(
+        content, x_train=held.x, y_train=held.y, x_test=held.x_test, y_test=held.y_test
+    )
+    write_atomically(path, content.getvalue())

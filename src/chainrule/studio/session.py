@@ -1,0 +1,388 @@
+"""The studio's one training, which any number of tabs watch and steer."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chainrule.layer import Array
+from chainrule.model import Model
+from chainrule.studio import data as sets
+from chainrule.studio import nets, pilot, saving
+from chainrule.studio.data import Data
+from chainrule.studio.frame import Frame
+from chainrule.studio.own import Own, reopened
+from chainrule.studio.recipe import OWN, Recipe, check_batch, check_rate
+from chainrule.studio.training import Training
+from chainrule.training import Run
+
+__all__ = ["Session"]
+
+MOST_UPLOADS = 8
+
+
+class Session:
+    """The one training, which any number of tabs watch and steer.
+
+    Everything here may be called from any thread. What the training is like is read from
+    ``frame``, which never changes and is replaced by a new one, at most ten times a second.
+
+    Parameters
+    ----------
+    own : Own, optional
+        The net and the data that the command line named.
+
+    Examples
+    --------
+    >>> session = Session()
+    >>> session.set_up(Recipe(data="moons", net="linear-8,relu"))
+    >>> session.step().result(timeout=30)
+    >>> session.frame.step, session.frame.state
+    (1, 'paused')
+    >>> session.close()
+    """
+
+    def __init__(self, own: Own | None = None) -> None:
+        self.own = own
+        self.uploads: dict[str, Data] = {}
+        self.looked = time.monotonic()
+        self.speed = math.inf
+        self._lock = threading.RLock()  # of building: one after the other
+        self._showing = threading.Lock()
+        self._numbers, self._builds = itertools.count(1), itertools.count(1)
+        self._frame: Frame
+        self._shown: Training
+        self._training: Training | None = None
+        self.set_up(own.recipe if own is not None else Recipe())
+
+    # -- what is seen ---------------------------------------------------------------------------
+
+    @property
+    def frame(self) -> Frame:
+        """The training as it was seen last."""
+        self.looked = time.monotonic()
+        return self._frame
+
+    @property
+    def training(self) -> Training:
+        """The training itself."""
+        assert self._training is not None  # the constructor has made one
+        return self._training
+
+    @property
+    def data(self) -> Data:
+        """What it learns from."""
+        return self.training.data
+
+    def snapshot(self) -> tuple[Frame, Training]:
+        """Return the newest frame, and the training that it shows."""
+        with self._showing:
+            return self.frame, self._shown
+
+    def twin(self) -> Model:
+        """Return a copy of the net, for one's own thread; ``frame.into(twin)`` sets its weights."""
+        return self.training.twin()
+
+    def charge(self, seconds: float) -> None:
+        """Note time that was spent on showing: the next frame comes the later."""
+        self.training.pilot.charge(seconds)
+
+    def named_data(self) -> list[str]:
+        """Return the data that can be chosen."""
+        own = [self.own.data.name] if self.own is not None else []
+        return list(dict.fromkeys([*own, *sets.names(), *self.uploads]))
+
+    def find(self, recipe: Recipe) -> Data:
+        """Return the data of a recipe.
+
+        Raises
+        ------
+        ValueError, OSError
+            If there are none of that name, or they cannot be read.
+        """
+        if self.own is not None and recipe.data == self.own.data.name:
+            return self.own.data
+        return self.uploads.get(recipe.data) or sets.load(recipe.data)
+
+    def draft(self, recipe: Recipe) -> tuple[Model, Data]:
+        """Return the net of a recipe and its data, without training anything.
+
+        Raises
+        ------
+        ValueError, OSError
+            If it cannot be built.
+        """
+        data = self.find(recipe)
+        return self._built(recipe, data), data
+
+    # -- steering -------------------------------------------------------------------------------
+
+    def set_up(self, recipe: Recipe) -> None:
+        """Build a net anew; what was trained until now is given up.
+
+        Raises
+        ------
+        ValueError, OSError
+            If the net cannot be built; then everything stays as it was.
+        """
+        with self._lock:
+            model, data = self.draft(recipe)
+            build = next(self._builds)
+            training = Training(
+                recipe, data, model, lambda frame: self._show(frame, build), lambda: self.looked
+            )
+            training.pilot.speed = self.speed
+            before = self._training
+            with self._showing:
+                self._build, self._training = build, training
+            self._saved: tuple[Path, int] | None = None  # the folder, and the step saved last
+            if before is not None:
+                before.end()
+            training.begin()
+
+    def open(self, folder: Path) -> None:
+        """Go on from a run that was saved: only its arrays are read, no code of it is run.
+
+        Raises
+        ------
+        ValueError, OSError, UsageError
+            If it cannot be opened; then everything stays as it was.
+        """
+        with self._lock:
+            before, self.own = self.own, reopened(folder)
+            try:
+                self.set_up(self.own.recipe)
+            except BaseException:
+                self.own = before
+                raise
+
+    def reset(self) -> None:
+        """Begin anew with the same settings."""
+        with self._lock:
+            self.set_up(self._frame.recipe)
+
+    def play(self) -> None:
+        """Go on until told otherwise."""
+        self.training.pilot.tell(pilot.PLAY)
+
+    def pause(self) -> None:
+        """Stop after the step that is being made; return when it is made."""
+        self.training.pilot.tell(pilot.PAUSE)
+        self.training.do(lambda run: None)
+
+    def step(self) -> Future[None]:
+        """Make one step; the future is done when it is made."""
+        return self.training.pilot.tell(pilot.STEP)
+
+    def epoch(self) -> Future[None]:
+        """Go on to the end of the epoch; the future is done then."""
+        return self.training.pilot.tell(pilot.EPOCH)
+
+    def do(self, order: Callable[[Run], Any]) -> Any:
+        """Have something done to the net between two steps, and return what it returns."""
+        return self.training.do(order)
+
+    def set_learning_rate(self, lr: float) -> None:
+        """Change the learning rate, while it runs or not.
+
+        Raises
+        ------
+        ValueError
+            If it makes no sense.
+        """
+        check_rate(lr)
+        self.do(lambda run: setattr(run.optimizer, "learning_rate", lr))
+
+    def set_batch(self, size: int) -> None:
+        """Change how many samples a mini-batch has, from the next one on.
+
+        Raises
+        ------
+        ValueError
+            If it makes no sense.
+        """
+        check_batch(size)
+        self.do(lambda run: setattr(self.training.batches, "size", size))
+
+    def set_speed(self, speed: float) -> None:
+        """Change how many steps it makes in a second at most; infinite: as many as it can.
+
+        Raises
+        ------
+        ValueError
+            If it is not above 0.
+        """
+        if not speed > 0:
+            raise ValueError(f"the speed must be above 0 steps a second, got {speed:g}.")
+        self.speed = speed
+        self.do(lambda run: setattr(self.training.pilot, "speed", speed))
+
+    def change(self, name: str, index: tuple[int, ...], value: float) -> None:
+        """Set one number of a parameter by hand.
+
+        Parameters
+        ----------
+        name : str
+            As ``"0.weights"``.
+        index : tuple of int
+            Its place in the array.
+        value : float
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter or place, or the value is no finite number.
+        """
+        place = checked_place(self.training.model, name, index, value)
+        self.do(lambda run: place.__setitem__(index, value))
+
+    def teach(self, row: Array, label: int) -> tuple[Array, Array]:
+        """Make one step of the optimiser on one sample; return the outputs before and after it.
+
+        Layers that would need the statistics of a mini-batch use those that they have collected.
+
+        Parameters
+        ----------
+        row : array, shape (features,)
+            As the net takes it.
+        label : int
+            The true class.
+
+        Raises
+        ------
+        ValueError
+            If there is no such class, or what comes out is not finite.
+        """
+        training = self.training
+        data = training.data
+        if data.regression or not 0 <= label < data.outputs:
+            raise ValueError(f"{data.name} has no class {label}.")
+
+        def order(run: Run) -> tuple[Array, Array]:
+            model, x = training.model, np.asarray(row, training.model.dtype)[None]
+            y = nets.targets(model.cost, np.array([label]), data.outputs)
+            before = model.predict(x)[0]
+            if not np.isfinite(before).all():
+                raise ValueError("the net gives no finite numbers. Begin anew with a lower rate.")
+            training_now = model.training
+            model._set_modes(training=False, keeping=True)
+            try:
+                model.cost.forward(model.forward(x), y)
+                model.backward()
+                run.optimizer.step(model.parameters, model.gradients)
+            finally:
+                model.training = training_now
+            return before, model.predict(x)[0]
+
+        found: tuple[Array, Array] = self.do(order)
+        return found
+
+    def adopt(self, recipe: Recipe, parameters: Array) -> None:
+        """Build a net anew, and give it parameters that were learned before.
+
+        Raises
+        ------
+        ValueError, OSError
+            If the net cannot be built.
+        """
+        with self._lock:
+            self.set_up(recipe)
+            self.do(lambda run: setattr(self.training.model, "parameters", parameters))
+
+    def add_upload(self, name: str, content: bytes) -> Data:
+        """Take in an .npz file that a user has sent, and return its data.
+
+        Raises
+        ------
+        ValueError
+            As :func:`chainrule.studio.data.read_upload`; or if there are many already.
+        """
+        read = sets.read_upload(name, content)
+        if read.name in sets.names() or (self.own is not None and read.name == self.own.data.name):
+            read = replace(read, name=f"{read.name}-own")
+        if len(self.uploads) >= MOST_UPLOADS and read.name not in self.uploads:
+            raise ValueError(
+                f"there are {MOST_UPLOADS} files already. Start the studio again to make room."
+            )
+        self.uploads[read.name] = read
+        return read
+
+    def save(self) -> Path:
+        """Write the run into its folder, as ``chainrule train`` does, and return the folder.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        training = self.training
+
+        def order(run: Run) -> Path:
+            folder = None if self._saved is None else self._saved[0]
+            frame = training.picture(run, "")
+            made = saving.save(folder, frame, training.data, training.model, run.history, self.own)
+            self._saved = (made, run.step)
+            return made
+
+        with self._lock:
+            path: Path = self.do(order)
+        return path
+
+    def close(self, *, save: bool = False) -> Path | None:
+        """End the training; save it before if asked to, and there is something new to save."""
+        with self._lock:
+            self.pause()
+            step, saved = self._frame.step, None
+            if save and step and (self._saved is None or self._saved[1] != step):
+                saved = self.save()
+            self.training.end()
+            return saved
+
+    # -- inner parts ----------------------------------------------------------------------------
+
+    def _show(self, frame: Frame, build: int) -> None:
+        with self._showing:
+            if build == self._build:  # a training that was given up shows nothing any more
+                self._frame = replace(frame, number=next(self._numbers), build=build)
+                self._shown = self.training
+
+    def _built(self, recipe: Recipe, data: Data) -> Model:
+        if recipe.net == OWN:
+            if self.own is None:
+                raise ValueError("the command line named no net: build one of layers.")
+            model = self.own.build(data)
+        else:
+            model = nets.build(
+                recipe.net, recipe.loss, data.sample_shape, data.outputs, seed=recipe.seed,
+                image=data.image_shape is not None,
+            )  # fmt: skip
+        data.held.preparation.into(model)
+        return model
+
+
+def checked_place(model: Model, name: str, index: tuple[int, ...], value: float) -> Any:
+    """Return the parameter of a name, if it has such a place and the value is a number.
+
+    Raises
+    ------
+    ValueError
+        If not.
+    """
+    arrays = dict(model.named_parameters())
+    if name not in arrays:
+        raise ValueError(f"there is no parameter {name!r:.40}; there are {', '.join(arrays)}.")
+    shape = arrays[name].shape
+    if len(index) != len(shape) or not all(0 <= i < n for i, n in zip(index, shape, strict=True)):
+        raise ValueError(f"{name} has shape {shape}: there is no place {index}.")
+    if not math.isfinite(value):
+        raise ValueError(f"a parameter is a finite number, got {value}.")
+    return arrays[name]

@@ -1,0 +1,291 @@
+"""One mini-batch on its way forward and back, each array kept: what the chain rule did.
+
+The net itself computes; here is only written down what each layer was given and what it gave.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from chainrule.layer import Array, Function, Layer
+from chainrule.model import Model
+from chainrule.studio.edits import Edit, Undone, edited
+from chainrule.studio.formulas import ELEMENTWISE
+from chainrule.training.standin import StandIn
+
+__all__ = ["LOSS", "Step", "Trace", "trace"]
+
+LOSS = "loss"  # the path of the loss
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one layer, or the loss, was given and gave, on both ways.
+
+    Attributes
+    ----------
+    path : str
+        Its place in the net, as ``"2.inner.0"``; ``"loss"`` for the loss.
+    name : str
+        The constructor call that builds it.
+    thing : Layer or Loss
+        A copy as it was after its ``backward``, with what its ``forward`` kept.
+    depth : int
+        How many containers it is inside.
+    input, output : array
+        Of ``forward``. Of the loss: the net's output, and one loss a sample.
+    kept : dict of str to array
+        What ``forward`` kept for ``backward``.
+    grad_output, grad_input : array
+        d(loss)/d(output) and d(loss)/d(input). Of the loss the first is 1: the loss by itself. The
+        second is None where the input is indices.
+    parameters, gradients : dict of str to array
+        By the parameters' names, as ``"weights"``.
+    """
+
+    path: str
+    name: str
+    thing: Function = field(repr=False)
+    depth: int
+    container: bool
+    input: Array = field(repr=False)
+    output: Array = field(repr=False)
+    kept: dict[str, Array] = field(repr=False)
+    grad_output: Array = field(repr=False)
+    grad_input: Array | None = field(repr=False)
+    parameters: dict[str, Array] = field(repr=False)
+    gradients: dict[str, Array] = field(repr=False)
+
+    @property
+    def elementwise(self) -> bool:
+        """Whether each output depends on the input at its own place alone."""
+        return isinstance(self.thing, ELEMENTWISE)
+
+    def local(self, output: tuple[int, ...] | None = None) -> Array:
+        """Return the local derivative, in the shape of the input.
+
+        Parameters
+        ----------
+        output : tuple of int, optional
+            The place of an output: its derivative by each input. None, for layers that work place
+            by place: the derivative of each output by its own input.
+
+        Raises
+        ------
+        ValueError
+            If a place is needed and not given, or there is no such place.
+        """
+        grad = np.zeros_like(self.output)
+        if output is None:
+            if not self.elementwise:
+                raise ValueError(f"{self.name}: say of which output, at a place in {grad.shape}.")
+            grad[...] = 1
+        else:
+            inside = len(output) == grad.ndim and all(
+                0 <= i < n for i, n in zip(output, grad.shape, strict=True)
+            )
+            if not inside:
+                raise ValueError(f"{self.name}: the output has shape {grad.shape}: no {output}.")
+            grad[output] = 1
+        if self.path == LOSS:
+            raise ValueError("the loss's local derivative is its grad_input.")
+        thing = _with_kept(self.thing)
+        return np.array(thing.backward(grad))  # type: ignore[attr-defined]  # a Layer has it
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A mini-batch on its way through a net and back.
+
+    Attributes
+    ----------
+    x, y : array
+        Inputs and targets.
+    losses : array, shape (samples,)
+    loss : float
+        Their mean: the scalar that the gradients are of.
+    outputs : array
+    steps : tuple of Step
+        In the order in which ``forward`` was called, containers before what is in them; the loss
+        last. The way back goes through them from the end.
+    """
+
+    x: Array = field(repr=False)
+    y: Array = field(repr=False)
+    losses: Array
+    loss: float
+    outputs: Array = field(repr=False)
+    steps: tuple[Step, ...]
+
+    def step(self, path: str) -> Step:
+        """Return the step of a path.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        for step in self.steps:
+            if step.path == path:
+                return step
+        raise ValueError(f"there is no layer {path!r:.40}.")
+
+    @property
+    def leaves(self) -> tuple[Step, ...]:
+        """The steps that are no containers: what computes."""
+        return tuple(step for step in self.steps if not step.container)
+
+
+def trace(
+    model: Model,
+    x: Array,
+    y: Array,
+    edits: tuple[Edit, ...] = (),
+    *,
+    batch_statistics: bool = False,
+) -> Trace:
+    """Send a mini-batch forward and back, and write down every array.
+
+    Nothing is dropped at random, since chance has no derivative. Parameters, gradients and running
+    statistics are afterwards as they were.
+
+    Parameters
+    ----------
+    model : Model
+        A twin of one's own: no other thread may use it meanwhile.
+    x, y : array
+        Inputs and targets.
+    edits : tuple of Edit
+        What is changed by hand before.
+    batch_statistics : bool
+        Whether BatchNorm uses the mean and deviation of this mini-batch, as in training, or its
+        running ones, as it must for a single sample.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or an edit names no place.
+
+    Examples
+    --------
+    >>> from chainrule import Linear, MeanSquaredError, ReLU
+    >>> net = Model([Linear(2, 3), ReLU(), Linear(3, 1)], MeanSquaredError())
+    >>> found = trace(net, np.ones((4, 2), np.float32), np.zeros((4, 1), np.float32))
+    >>> [step.name for step in found.steps]
+    ['Linear(2, 3)', 'ReLU()', 'Linear(3, 1)', 'MeanSquaredError()']
+    >>> found.step("2").gradients["weights"].shape
+    (3, 1)
+    """
+    with Undone(model, batch_statistics):
+        x = edited(model, np.array(x), edits)
+        notes = _Notes(model)
+        try:
+            losses = model.loss(x, y)
+            model._net.backward(model.cost.backward())
+            steps = notes.steps()
+        finally:
+            notes.leave()
+        loss = model.cost.mean()
+    return Trace(x, np.array(y), losses, loss, np.array(steps[-1].input), steps)
+
+
+class _Notes:
+    """Writes down what each layer of a model is given and gives."""
+
+    def __init__(self, model: Model) -> None:
+        self.cost = model.cost
+        self.found: dict[int, dict[str, Any]] = {}
+        self.order: list[tuple[str, Function, int]] = []
+        self.guests: list[StandIn] = []
+        for i, outer in enumerate(model.layers):
+            for path, layer in outer.named_layers(str(i)):
+                self.order.append((path, layer, path.count(".")))
+        self.order.append((LOSS, model.cost, 0))
+        for _, thing, _ in self.order:
+            self.guests.append(StandIn(thing, "forward", self._around(thing, "forward")))
+            self.guests.append(StandIn(thing, "backward", self._around(thing, "backward")))
+
+    def leave(self) -> None:
+        """Look no more."""
+        while self.guests:
+            self.guests.pop().leave()
+
+    def steps(self) -> tuple[Step, ...]:
+        """Return what was written down, in the order of the way forward."""
+        reached = [row for row in self.order if {"forward", "backward"} <= set(self._of(row[1]))]
+        reached.sort(key=lambda row: int(self._of(row[1])["turn"]))
+        return tuple(self._step(*row) for row in reached)
+
+    def _of(self, thing: Function) -> dict[str, Any]:
+        return self.found.setdefault(id(thing), {})
+
+    def _around(
+        self, thing: Function, way: str
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        def around(original: Callable[..., Any]) -> Callable[..., Any]:
+            def noted(*arguments: Any, **options: Any) -> Any:
+                notes = self._of(thing)
+                if way == "forward":
+                    notes["turn"] = len(self.found)
+                given = np.array(arguments[0]) if arguments else None
+                result = original(*arguments, **options)
+                notes[way] = (given, None if result is None else np.array(result))
+                if way == "backward":  # now, before its buffers serve another layer
+                    notes["kept"] = _kept(thing)
+                    notes["copy"] = _copy_with_kept(thing)
+                return result
+
+            return noted
+
+        return around
+
+    def _step(self, path: str, thing: Function, depth: int) -> Step:
+        notes = self._of(thing)
+        x, y = notes["forward"]
+        grad, grad_x = notes["backward"]
+        own = thing.parameter_shapes() if isinstance(thing, Layer) else {}
+        names: Mapping[str, str] = thing.parameters if isinstance(thing, Layer) else {}
+        return Step(
+            path=path,
+            name=repr(thing),
+            thing=notes["copy"],
+            depth=depth,
+            container=isinstance(thing, Layer) and bool(thing.children()),
+            input=x,
+            output=y,
+            kept=notes["kept"],
+            grad_output=np.ones(()) if grad is None else grad,
+            grad_input=None if x.dtype.kind != "f" and path != LOSS else grad_x,
+            parameters={name: np.array(getattr(thing, name)) for name in own},
+            gradients={name: np.array(getattr(thing, names[name])) for name in own},
+        )
+
+
+def _kept(thing: Function) -> dict[str, Array]:
+    found = {}
+    for name in thing._kept_names:
+        value = thing.__dict__.get(name)
+        if isinstance(value, np.ndarray):
+            found[name] = value.copy()
+        elif isinstance(value, (float, int)) and not isinstance(value, bool):
+            found[name] = np.array(value)
+    return found
+
+
+def _copy_with_kept(thing: Function) -> Function:
+    """Return a copy that can go back once more: copies leave out what a forward kept."""
+    twin = copy.deepcopy(thing)
+    for mine, other in zip(thing.walk(), twin.walk(), strict=True):
+        for name in mine._kept_names:
+            if name in mine.__dict__:
+                other.__dict__[name] = copy.deepcopy(mine.__dict__[name])
+    return twin
+
+
+def _with_kept(thing: Function) -> Function:
+    return _copy_with_kept(thing)

@@ -1,0 +1,126 @@
+"""The real server in a process of its own, and a real browser."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+WHERE = "the studio's browser tests were skipped: there is no chromium (Debian: apt-get install it)"
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@dataclass
+class Studio:
+    """A server that runs: where it is, and what it has printed."""
+
+    address: str
+    folder: Path
+    process: subprocess.Popen
+    lines: list[str] = field(default_factory=list)
+
+    def stop(self, number=signal.SIGTERM):
+        """Stop it as a person or a system does; return its exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(timeout=60)
+
+
+@contextlib.contextmanager
+def running(folder, *words):
+    """Start the studio on a free port, and stop it afterwards."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "chainrule", "studio", *words, "--port", "0", "--no-browser"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    lines = []
+    for line in process.stdout:
+        lines.append(line.rstrip())
+        if found := re.search(r"http://\S+", line):
+            break
+    else:
+        raise AssertionError("\n".join(lines))
+    reader = threading.Thread(target=lambda: lines.extend(process.stdout), daemon=True)
+    reader.start()
+    try:
+        yield Studio(found[0], Path(folder), process, lines)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(timeout=60)
+        reader.join(10)
+        process.stdout.close()
+    assert not any("Traceback" in line for line in lines), "".join(lines)
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start a server of the test's own: start(*words)."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *words: stack.enter_context(running(tmp_path, *words))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """One server for the tests of a file."""
+    with running(tmp_path_factory.mktemp("studio")) as studio:
+        yield studio
+
+
+@pytest.fixture(scope="session")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip(WHERE)
+    sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def tab(browser):
+    """Open tabs: tab(width, height, colour). None may complain, or ask beyond this computer."""
+    complaints, contexts = [], []
+
+    def listen(page):
+        page.on("console", lambda m: m.type == "error" and complaints.append(m.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: _check(request.url))
+
+    def _check(url):
+        if not re.match(r"(https?|wss?)://(localhost|127\.0\.0\.1)[:/]|data:|blob:", url):
+            complaints.append(f"asked for {url}")
+
+    def open_tab(width=1280, height=800, colour="light", **options):
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=colour, **options
+        )
+        context.set_default_timeout(15_000)
+        contexts.append(context)
+        page = context.new_page()
+        listen(page)
+        return page
+
+    open_tab.complaints = complaints
+    yield open_tab
+    for context in contexts:
+        context.close()
+    assert complaints == []
