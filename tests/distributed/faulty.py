@@ -1,4 +1,4 @@
-"""A training in which something goes wrong: python faulty.py MODE FOLDER [SECONDS].
+"""A training in which something goes wrong: python faulty.py MODE FOLDER [SECONDS [LOST_AFTER]].
 
 Without a fault it ends, and worker 0 writes FOLDER/end.npz. It goes on from a checkpoint.
 """
@@ -30,13 +30,15 @@ def bits(run):
 
 
 def fault(mode, workers, folder):
+    again = (folder / "begun").exists()
+
     def happen(run):
         if mode == "slow":
             (folder / f"pid-{workers.rank}").write_text(str(os.getpid()))
             time.sleep(0.02)
-        if mode == "sluggish":
+        if mode == "cut" and not again and run.step >= STEP:
             (folder / "begun").touch()
-            time.sleep(0.05)
+            time.sleep(0.5)
         once = folder / "happened"
         if run.step == STEP and workers.rank == workers.size - 1 and not once.exists():
             once.touch()
@@ -45,12 +47,12 @@ def fault(mode, workers, folder):
     return cr.Hook(on_step_end=happen)
 
 
-def main(mode, folder, timeout):
+def main(mode, folder, timeout=60, lost_after=10):
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((200, 6)).astype(np.float32), rng.integers(0, 3, 200)
     middle = [cr.ReLU(), cr.ReLU()] if mode == "plain" else [cr.BatchNorm(8), cr.Dropout(0.3)]
     model = cr.Model([cr.Linear(6, 8), *middle, cr.Linear(8, 3)], cr.SoftmaxCrossEntropy(), seed=1)
-    with connect(timeout=timeout) as workers:
+    with connect(timeout=timeout, lost_after=lost_after) as workers:
         if mode == "before" and workers.rank == 1:
             raise RuntimeError("it fails before the training")
         history = cr.train(
@@ -68,4 +70,4 @@ def main(mode, folder, timeout):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), float((sys.argv[3:] or ["60"])[0]))
+    main(sys.argv[1], Path(sys.argv[2]), *map(float, sys.argv[3:]))

@@ -136,6 +136,7 @@ def test_what_all_do_wrong_is_said_once(tmp_path, words, code, said):
         (["--workers", "0"], "--workers must be at least 1, got 0"),
         (["--workers", "2", "--retries", "-1"], "--retries must be at least 0, got -1"),
         (["--timeout", "0"], "--timeout must be above 0 seconds"),
+        (["--lost-after", "1"], "--lost-after must be at least 2 seconds, got 1"),
     ],
 )
 def test_options_that_make_no_sense(tmp_path, words, said):

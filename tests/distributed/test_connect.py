@@ -68,6 +68,13 @@ def test_a_timeout_that_makes_no_sense(timeout):
         connect(timeout=timeout)
 
 
+@pytest.mark.parametrize("seconds", [0, 1.9, float("nan")])
+def test_a_machine_is_not_lost_at_once(seconds):
+    with pytest.raises(ValueError, match="lost_after must be at least 2 seconds"):
+        connect(lost_after=seconds)
+    assert connect(lost_after=float("inf")).size == 1
+
+
 @pytest.mark.parametrize("name", ["check_every", "streams"])
 @pytest.mark.parametrize("value", [0, 1.5, True])
 def test_options_that_make_no_sense(name, value):

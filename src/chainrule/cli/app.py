@@ -74,6 +74,7 @@ def train(
     workers: Annotated[int | None, Parameter(group=WORKERS, converter=_whole)] = None,
     retries: Annotated[int, Parameter(group=WORKERS, converter=_whole)] = 0,
     timeout: Annotated[float, Parameter(group=WORKERS)] = 300.0,
+    lost_after: Annotated[float, Parameter(group=WORKERS)] = 10.0,
     scale_lr: Annotated[bool, Parameter(group=WORKERS, negative=())] = False,
     sync_norms: Annotated[bool, Parameter(group=WORKERS, negative=())] = False,
     overlap: Annotated[bool, Parameter(group=WORKERS, negative=())] = False,
@@ -145,6 +146,8 @@ def train(
         How many times they are started again, from the last checkpoint, if one of them dies.
     timeout
         How many seconds a worker waits for the others before it ends the run.
+    lost_after
+        How many seconds the machine of another worker may be silent before that ends the run.
     scale_lr
         As many times the learning rate as there are workers, after a slow rise.
     sync_norms
@@ -166,7 +169,7 @@ def train(
         profile or None, checkpoint_steps, workers, scale_lr or None, sync_norms or None,
         overlap or None, shard_optimizer or None,
     )  # fmt: skip
-    with connected(workers, timeout) as team:
+    with connected(workers, timeout, lost_after) as team:
         return train_command(given, config=config, resume=resume, out=out, workers=team)
 
 

@@ -29,11 +29,13 @@ def launched(words: Sequence[str], workers: int, retries: int) -> int | None:
 
 
 @contextlib.contextmanager
-def connected(workers: int | None, timeout: float) -> Iterator[Workers]:
+def connected(workers: int | None, timeout: float, lost_after: float) -> Iterator[Workers]:
     """Be one of the workers that were started together; only the first of them prints."""
     if not timeout > 0:
         raise UsageError(f"--timeout must be above 0 seconds, got {timeout}.")
-    with _code_of_first(), connect(timeout=timeout) as team:
+    if not lost_after >= 2:
+        raise UsageError(f"--lost-after must be at least 2 seconds, got {lost_after}.")
+    with _code_of_first(), connect(timeout=timeout, lost_after=lost_after) as team:
         if workers not in (None, team.size):
             raise UsageError(f"--workers {workers}, but mpiexec has started {team.size}. Leave it.")
         if team.first:

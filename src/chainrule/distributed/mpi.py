@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from itertools import pairwise
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from chainrule.distributed.cores import THREADS, threads_each
 from chainrule.distributed.watch import Watchdog
 from chainrule.distributed.workers import Pending, Workers
 from chainrule.layer import Array
+
+if TYPE_CHECKING:
+    from chainrule.distributed.lifelines import Lifelines
 
 __all__ = ["PIECE", "MPIWorkers", "connect", "started_by_mpi"]
 
@@ -41,7 +44,7 @@ def started_by_mpi() -> bool:
     return any(name in os.environ for name in RANKS)
 
 
-def connect(*, timeout: float = 300.0) -> Workers:
+def connect(*, timeout: float = 300.0, lost_after: float = 10.0) -> Workers:
     """Return the workers that ``mpiexec`` started this process with; one alone without it.
 
     Use it as ``with connect() as workers:``. An error in one worker then ends all of them, with
@@ -50,8 +53,12 @@ def connect(*, timeout: float = 300.0) -> Workers:
     Parameters
     ----------
     timeout : float
-        How many seconds a worker waits for the others, who may be slow, stopped, or cut off,
-        before it ends the job.
+        How many seconds a worker waits for the others, who may be slow or stopped, before it ends
+        the job.
+    lost_after : float
+        After how many seconds without a sign of life a machine is taken for lost, or the network
+        to it, which ends the job. The machines give these signs, not the workers: one that is slow
+        or stopped is not lost. At least 2; ``inf`` does without.
 
     Raises
     ------
@@ -69,15 +76,17 @@ def connect(*, timeout: float = 300.0) -> Workers:
     """
     if not timeout > 0:
         raise ValueError(f"connect: timeout must be above 0 seconds, got {timeout}.")
+    if not lost_after >= 2:
+        raise ValueError(f"connect: lost_after must be at least 2 seconds, got {lost_after}.")
     if not started_by_mpi():
         return Workers()
-    return MPIWorkers(timeout=timeout)
+    return MPIWorkers(timeout=timeout, lost_after=lost_after)
 
 
 class MPIWorkers(Workers):
     """The workers of ``MPI_COMM_WORLD``; see :func:`connect`."""
 
-    def __init__(self, *, timeout: float = 300.0) -> None:
+    def __init__(self, *, timeout: float = 300.0, lost_after: float = 10.0) -> None:
         self._mpi = _library()
         world = self._mpi.COMM_WORLD
         self.rank, self.size = world.rank, world.size
@@ -85,10 +94,11 @@ class MPIWorkers(Workers):
         # Of their own: nobody else's messages come between, nor ours between the ends.
         self._comm, self._ends = world.Dup(), world.Dup()
         _unlink_shared_memory(world)
-        _share_cores(world, self._mpi)
+        near = _share_cores(world, self._mpi)
         self._settled: BaseException | None = None
         self._watchdog = Watchdog(f"worker {self.rank} of {self.size}", timeout)
         self._watchdog.start()
+        self._lifelines = self._tie(lost_after, near=near)
         _take_for_ctrl_c()
         self._hook = sys.excepthook
         sys.excepthook = self._excepthook
@@ -171,7 +181,25 @@ class MPIWorkers(Workers):
         """Wait until all have come to their end."""
         self._end(failed=False, seconds=float("inf"))
         self._watchdog.stop()
+        if self._lifelines is not None:
+            self._lifelines.close()
         sys.excepthook = self._hook
+
+    def _tie(self, lost_after: float, *, near: bool) -> Lifelines | None:
+        if self.size == 1 or lost_after == float("inf"):
+            return None
+        from chainrule.distributed.lifelines import Lifelines
+
+        lines = Lifelines(self.rank, self.size, lost_after, self._watchdog.lost)
+        offers = self.gather_text(lines.offer(near=near))
+        told = self.gather_text(lines.reach(offers))
+        lines.watch(told)
+        if self.first and any(told):
+            print(
+                f"chainrule: {next(filter(None, told))}: a network that goes away will be noticed "
+                f"after {self._watchdog.timeout:g} s only.", file=sys.stderr, flush=True,
+            )  # fmt: skip
+        return lines
 
     def _report(self, error: BaseException) -> None:
         import traceback
@@ -308,11 +336,13 @@ def _unlink_shared_memory(world: Any) -> None:
                 os.unlink(path)
 
 
-def _share_cores(world: Any, mpi: Any) -> None:
+def _share_cores(world: Any, mpi: Any) -> bool:
     """Let the matrix products of each worker use its part of the machine's cores.
 
     As many threads as there are cores in each of them would wait for each other, and a step take
     many times as long. Whoever has set a number in the environment knows better.
+
+    Returns whether all workers are on this machine.
     """
     beside = world.Split_type(mpi.COMM_TYPE_SHARED)
     if not any(name in os.environ for name in THREADS):
@@ -320,7 +350,9 @@ def _share_cores(world: Any, mpi: Any) -> None:
             import threadpoolctl
 
             threadpoolctl.threadpool_limits(threads_each(beside.size), "blas")
+    near: bool = beside.size == world.size
     beside.Free()
+    return near
 
 
 def _check_launcher(size: int, mpi: Any) -> None:
