@@ -52,10 +52,8 @@ def measured(side: str, net: str, workers: int, threads: int, part: int, steps: 
             [find_mpiexec(), "-n", str(workers), *words], env=environment, capture_output=True,
             text=True, timeout=600, check=False,
         )  # fmt: skip
-        return _said(done.stdout, done.stderr)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+        return said(done.stdout, done.stderr)
+    port = free_port()
     children = [
         subprocess.Popen(
             words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -65,10 +63,16 @@ def measured(side: str, net: str, workers: int, threads: int, part: int, steps: 
         for rank in range(workers)
     ]  # fmt: skip
     outputs = [child.communicate(timeout=600) for child in children]
-    return _said(*outputs[0])
+    return said(*outputs[0])
 
 
-def _said(out: str, err: str) -> Any:
+def free_port() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
+
+
+def said(out: str, err: str) -> Any:
     lines = [line for line in out.splitlines() if line.startswith("{")]
     if not lines:
         raise RuntimeError(err.strip()[-2000:] or "it said nothing")

@@ -10,6 +10,7 @@ import os
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -118,21 +119,25 @@ class Clock(cr.Callback):
 
 def chainrule(net: str, part: int, steps: int, side: str) -> Any:
     with connect(timeout=300) as inner:
-        workers, clock = Timed(inner), Clock()
-        model, shape = build(net)
-        few = batches(net, shape, inner.size, part)
-        data = [few[i % len(few)] for i in range((steps + FIRST) * inner.size)]
-        together = DataParallel(
-            workers, overlap=side == "overlapped", shard_optimizer=side == "sharded",
-            check_every=10**9,
-        )  # fmt: skip
-        cr.train(
-            model, RATE, 1, data, workers=together, shuffle=False, callbacks=[clock], verbose=False
-        )
-        if not inner.first:  # its clock was not told
-            return False, {}
-        talking = statistics.median(b - a for a, b in pairwise(clock.talked[FIRST - 1 :]))
-        return True, told(clock.times[FIRST - 1 :], net, inner.size, part, clock.loss, talking)
+        return inner.first, trained(inner, net, part, steps, side)
+
+
+def trained(inner: Workers, net: str, part: int, steps: int, side: str = "chainrule") -> Any:
+    workers, clock = Timed(inner), Clock()
+    model, shape = build(net)
+    few = batches(net, shape, inner.size, part)
+    data = [few[i % len(few)] for i in range((steps + FIRST) * inner.size)]
+    together = DataParallel(
+        workers, overlap=side == "overlapped", shard_optimizer=side == "sharded",
+        check_every=10**9,
+    )  # fmt: skip
+    cr.train(
+        model, RATE, 1, data, workers=together, shuffle=False, callbacks=[clock], verbose=False
+    )
+    if not inner.first:  # its clock was not told
+        return {}
+    talking = statistics.median(b - a for a, b in pairwise(clock.talked[FIRST - 1 :]))
+    return told(clock.times[FIRST - 1 :], net, inner.size, part, clock.loss, talking)
 
 
 def told(
@@ -152,11 +157,19 @@ def pytorch(net: str, workers: int, threads: int, part: int, steps: int) -> Any:
     import torch
 
     torch.set_num_threads(threads)
+    if workers > 1:
+        torch.distributed.init_process_group("gloo")
+    found = trained_by_torch(torch, net, workers, part, steps)
+    if workers > 1:
+        torch.distributed.destroy_process_group()
+    return os.environ["RANK"] == "0", found
+
+
+def trained_by_torch(torch: Any, net: str, workers: int, part: int, steps: int) -> Any:
     rank = int(os.environ["RANK"])
     model, shape = build(net)
     twin = torch_twin(torch, model)
     if workers > 1:
-        torch.distributed.init_process_group("gloo")
         twin = torch.nn.parallel.DistributedDataParallel(twin)
     few = [
         (torch.tensor(x if x.ndim == 2 else x.transpose(0, 3, 1, 2).copy()), torch.tensor(y))
@@ -177,9 +190,7 @@ def pytorch(net: str, workers: int, threads: int, part: int, steps: int) -> Any:
             if workers > 1:
                 torch.distributed.all_reduce(mean)
             loss = float(mean[0]) / workers
-    if workers > 1:
-        torch.distributed.destroy_process_group()
-    return rank == 0, told(times[FIRST - 1 :], net, workers, part, loss, 0.0)
+    return told(times[FIRST - 1 :], net, workers, part, loss, 0.0)
 
 
 def torch_twin(torch: Any, model: cr.Model) -> Any:
@@ -207,16 +218,20 @@ def torch_twin(torch: Any, model: cr.Model) -> Any:
 def sums(sizes: str, repeats: int) -> Any:
     """Time the sums of vectors."""
     with connect(timeout=300) as workers:
-        seconds = []
-        for size in map(int, sizes.split(",")):
-            vector, times = np.zeros(size, np.float32), []
-            workers.broadcast(b"")
-            for _ in range(repeats * (10 if size < 100_000 else 1) + 3):
-                start = time.perf_counter()
-                workers.sum(vector)
-                times.append(time.perf_counter() - start)
-            seconds.append(statistics.median(times[3:]))
-        return workers.first, {"seconds": seconds}
+        return workers.first, {"seconds": summed(workers, [*map(int, sizes.split(","))], repeats)}
+
+
+def summed(workers: Workers, sizes: Sequence[int], repeats: int) -> list[float]:
+    seconds = []
+    for size in sizes:
+        vector, times = np.zeros(size, np.float32), []
+        workers.broadcast(b"")
+        for _ in range(repeats * (10 if size < 100_000 else 1) + 3):
+            start = time.perf_counter()
+            workers.sum(vector)
+            times.append(time.perf_counter() - start)
+        seconds.append(statistics.median(times[3:]))
+    return seconds
 
 
 def main(words: list[str]) -> None:
