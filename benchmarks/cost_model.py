@@ -3,9 +3,13 @@ r"""How long a step of P workers takes: a model, fitted to what benchmarks.distr
 A step is the computation of the slowest worker, a short message in which they agree, and the sum of
 the gradients:
 
-    T(P) = C (1 + v sqrt(2 ln P)) + log2(P) a + sum over the pieces of (2 log2(P) a + 2 (P-1)/P m/B)
+    T(P) = C (1 + v sqrt(2 ln P)) + J + log2(P) a
+           + sum over the pieces of (2 log2(P) a + 2 (P-1)/P m/B)
 
-C is a worker's own step and v how much it varies (the greatest of P normal variables lies about
+C is a worker's own step: a part F that does not get shorter with the mini-batch (the calls, the
+optimiser's way over the parameters), and one that does. J is what a worker among several does more
+(it scales its gradients). Both follow the number of parameters, f0 + f1 n and j0 + j1 n. v is how
+much a step varies (the greatest of P normal variables lies about
 sqrt(2 ln P) deviations above their mean), a the latency of a message, m the bytes of a piece, B the
 bandwidth; a sum is a reduce-scatter and an all-gather, each in log2(P) rounds that halve or double.
 Sources: Thakur, Rabenseifner and Gropp, Optimization of Collective Communication Operations in
@@ -16,7 +20,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +50,8 @@ class Net:
     parameters: int
     batch: int
     seconds: float  # of a step on one core as those that were measured
+    fixed: float  # of them, those that do not get shorter with the mini-batch
+    joining: float  # seconds more, if there are several workers
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,8 @@ class Model:
     varies: float
     speed: float  # floating-point operations a second of a core
     measured: list[Net]
-    overhead: float  # seconds of a step that do not get shorter with the mini-batch
+    fixed: tuple[float, float]  # seconds of a step, and more for each parameter
+    joining: tuple[float, float]  # the same of what workers do more
 
 
 # Assumed, not measured.
@@ -71,7 +78,6 @@ COMMON = [
     ("VGG-16", 138_000_000, 32, 31e9),
     ("BERT-base, 128 tokens", 110_000_000, 32, 128 * 2 * 85e6),
 ]
-OVERHEAD = 60e-6  # seconds of a step that do not get shorter with the mini-batch
 SIZES = {"mlp": 79_510, "lenet": 80_202, "wide": 6_316_042}
 TITLES = {"mlp": "784-100-10", "lenet": "LeNet", "wide": "1024-2048-2048-10"}
 MACHINES = {"one core": 1, "32 cores": 32}  # what a worker is, at the same speed a core
@@ -79,33 +85,89 @@ MACHINES = {"one core": 1, "32 cores": 32}  # what a worker is, at the same spee
 
 def fitted(found: dict[str, Any]) -> Model:
     """Return the model of what was measured."""
-    sizes = np.array(found["sizes"])
-    times = np.median(np.array(found["sums"]["2"]), axis=0)
-    pieces = np.ceil(sizes / PIECE)
+    here = fitted_network(found["sizes"], found["sums"]["2"])
+    rows = [
+        Measured(
+            name, runs["1 worker"][0]["samples"], median(runs["1 worker"]),
+            own(runs["2 workers, weak"]), own(runs["2 workers, strong"]),
+        )
+        for name, runs in found["nets"].items()
+    ]  # fmt: skip
+    last = found["nets"][rows[-1].name]["1 worker"]
+    ninth = statistics.median(run["ninth"] for run in last)
+    varies = max(0.0, ninth / rows[-1].alone - 1) / 1.2816  # of a normal variable
+    return fitted_steps(here, rows, varies)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds of a step: of one worker, and what each of two computes of a whole and a half."""
+
+    name: str
+    batch: int
+    alone: float
+    weak: float
+    strong: float
+
+
+def fitted_network(sizes: Sequence[int], sums: list[list[float]]) -> Network:
+    """Return the network between two workers, by the times of their sums."""
+    values = np.array(sizes)
+    times = np.median(np.array(sums), axis=0)
+    pieces = np.ceil(values / PIECE)
     # Two workers: 2 a for each piece, and each byte goes once. Relative errors count.
-    rows = np.stack([2 * pieces, 4 * sizes], axis=1) / times[:, None]
+    rows = np.stack([2 * pieces, 4 * values], axis=1) / times[:, None]
     latency, per_byte = np.linalg.lstsq(rows, np.ones(len(times)), rcond=None)[0]
-    here = Network("this machine's memory", max(float(latency), 1e-7), float(1 / per_byte))
-    measured, varies = [], []
-    for net, runs in found["nets"].items():
-        seconds = statistics.median(run["seconds"] for run in runs["1 worker"])
-        batch = runs["1 worker"][0]["samples"]
-        measured.append(Net(TITLES[net], SIZES[net], batch, seconds))
-        ninth = statistics.median(run["ninth"] for run in runs["1 worker"])
-        varies.append(max(0.0, ninth / seconds - 1) / 1.2816)  # of a normal variable
+    return Network("this machine's memory", max(float(latency), 1e-7), float(1 / per_byte))
+
+
+def fitted_steps(here: Network, rows: list[Measured], varies: float) -> Model:
+    """Return the model of steps of one worker and of two; the first net is small, the last wide."""
+    sizes = [SIZES[row.name] for row in rows]
+    # A half takes weak - strong less than a whole: what that does not explain is in both.
+    fixed = line(
+        sizes, [min(max(row.alone - 2 * (row.weak - row.strong), 0), row.alone) for row in rows]
+    )
+    joining = line(sizes, [max(row.weak - row.alone, 0) for row in rows])
+    measured = [
+        Net(TITLES[row.name], size, row.batch, row.alone, on(fixed, size), on(joining, size))
+        for row, size in zip(rows, sizes, strict=True)
+    ]
     most = measured[-1]
     # Of the widest: in a short step the system's other work weighs more than in those to foretell.
-    speed = 6 * most.parameters * most.batch / most.seconds
-    return Model(here, varies[-1], speed, measured, OVERHEAD)
+    speed = 6 * most.parameters * most.batch / (most.seconds - most.fixed)
+    return Model(here, varies, speed, measured, fixed, joining)
+
+
+def line(sizes: list[int], values: list[float]) -> tuple[float, float]:
+    """Return the line through the first and the last point; neither number is below 0."""
+    if sizes[0] == sizes[-1]:
+        return values[0], 0.0
+    slope = max(0.0, (values[-1] - values[0]) / (sizes[-1] - sizes[0]))
+    return max(0.0, values[0] - slope * sizes[0]), slope
+
+
+def on(line: tuple[float, float], size: int) -> float:
+    return line[0] + line[1] * size
+
+
+def median(runs: list[Any], key: str = "seconds") -> float:
+    return statistics.median(run[key] for run in runs)
+
+
+def own(runs: list[Any]) -> float:
+    """Return the seconds of a step in which a worker does not talk."""
+    return statistics.median(run["seconds"] - run["talking"] for run in runs)
 
 
 def nets(model: Model) -> list[Net]:
     """Return the nets that were measured, and the common ones at the speed of the widest."""
-    return [
-        *model.measured,
-        *(Net(n, p, batch, 3 * operations * batch / model.speed)
-          for n, p, batch, operations in COMMON),
-    ]  # fmt: skip
+    common = []
+    for name, size, batch, operations in COMMON:
+        fixed, joining = on(model.fixed, size), on(model.joining, size)
+        seconds = fixed + 3 * operations * batch / model.speed
+        common.append(Net(name, size, batch, seconds, fixed, joining))
+    return [*model.measured, *common]
 
 
 def of_sum(network: Network, size: int, workers: int) -> float:
@@ -121,8 +183,11 @@ def of_step(
     model: Model, net: Net, network: Network, workers: int, *, cores: int = 1, part: float = 1.0
 ) -> float:
     """Return the seconds of a step; ``part``: of the mini-batch, where it is shared."""
-    own = max(net.seconds * part / cores, model.overhead)
+    calls = model.fixed[0]  # more cores do not make them shorter
+    own = calls + (net.fixed - calls + (net.seconds - net.fixed) * part) / cores
     slowest = own * (1 + model.varies * math.sqrt(2 * math.log(workers)))
+    if workers > 1:
+        slowest += model.joining[0] + (net.joining - model.joining[0]) / cores
     agree = math.log2(workers) * network.latency
     return slowest + agree + of_sum(network, net.parameters, workers)
 
@@ -151,7 +216,7 @@ def simulated(model: Model, net: Net, network: Network, workers: int, steps: int
     """
     rng = np.random.default_rng(workers)
     own = net.seconds * np.maximum(rng.normal(1, model.varies, (steps, workers)), 0)
-    ready, ranks = own, np.arange(workers)
+    ready, ranks = own + net.joining, np.arange(workers)
     for seconds, distance in _rounds(network, net.parameters, workers):
         ready = np.maximum(ready, ready[:, ranks ^ distance]) + seconds
     return float(ready.max(axis=1).mean())
@@ -185,7 +250,10 @@ def in_words(model: Model, found: dict[str, Any]) -> str:
     lines = [
         f"Fitted: a latency of {1e6 * here.latency:.1f} µs and a bandwidth of "
         f"{here.bandwidth / 1e9:.1f} GB/s between two workers here; a step varies by "
-        f"{100 * model.varies:.0f} %; a core makes {model.speed / 1e9:.0f} GFLOP/s.",
+        f"{100 * model.varies:.0f} %; a core makes {model.speed / 1e9:.0f} GFLOP/s. Of a step "
+        f"{1e6 * model.fixed[0]:.0f} µs, and {1e9 * model.fixed[1]:.1f} ns for each parameter, do "
+        f"not get shorter with the mini-batch; several workers need {1e6 * model.joining[0]:.0f} "
+        f"µs, and {1e9 * model.joining[1]:.1f} ns for each parameter, more than one.",
         "",
         "The model beside the measurement, two workers here with a mini-batch each: "
         + "; ".join(_beside(model, net, found) for net in model.measured)
@@ -234,14 +302,15 @@ def draw(path: Path, model: Model, found: dict[str, Any]) -> None:
         for net in nets(model):
             line = [100 * efficiency(model, net, network, n, MACHINES[kind]) for n in WORKERS]
             axis.plot(WORKERS, line, label=net.name)
-        axis.set(title=f"{network.name}; a worker is {kind}", ylim=(0, 105), xlabel="workers")
-        axis.set_ylabel("of a lone worker's speed, %")
-        axis.set_xscale("log", base=2)
-    axes[0, 1].legend(frameon=False, fontsize=8)
+        axis.set_title(f"{network.name}; a worker is {kind}", fontsize=10)
+        axis.set(ylim=(0, 105), ylabel="of a lone worker's speed, %")
+        _by_workers(axis, "workers, with a mini-batch each")
+    figure.legend(*axes[0, 1].get_legend_handles_labels(), loc="upper center", ncols=6,
+                  frameon=False)  # fmt: skip
     for axis in axes.ravel():
         axis.grid(alpha=0.3)
         axis.spines[["top", "right"]].set_visible(False)
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0, 1, 0.95))
     figure.savefig(path, dpi=130, facecolor="white")
     plt.close(figure)
 
@@ -249,11 +318,13 @@ def draw(path: Path, model: Model, found: dict[str, Any]) -> None:
 def _draw_sums(axis: Any, model: Model, found: dict[str, Any]) -> None:
     sizes = found["sizes"]
     times = np.median(np.array(found["sums"]["2"]), axis=0)
-    axis.plot(sizes, 1e6 * times, "o", label="measured, 2 workers")
+    axis.plot(sizes, 1e6 * times, "o", color="black", label="measured")
     line = np.geomspace(sizes[0], sizes[-1], 100)
-    axis.plot(line, [1e6 * of_sum(model.here, int(n), 2) for n in line], label="model")
+    axis.plot(
+        line, [1e6 * of_sum(model.here, int(n), 2) for n in line], color="gray", label="model"
+    )
     axis.set(xscale="log", yscale="log", xlabel="values in a sum", ylabel="µs")
-    axis.set_title("the sum, on this machine")
+    axis.set_title("a sum of two workers, on this machine", fontsize=10)
     axis.legend(frameon=False, fontsize=8)
 
 
@@ -265,6 +336,12 @@ def _draw_strong(axis: Any, model: Model) -> None:
             for workers in WORKERS
         ]
         axis.plot(WORKERS, [GLOBAL / seconds for seconds in times], label=net.name)
-    axis.set(yscale="log", xlabel="workers of 32 cores", ylabel="samples a second")
-    axis.set_xscale("log", base=2)
-    axis.set_title(f"8,192 samples a step; {network.name}", fontsize=10)
+    axis.set(yscale="log", ylabel="samples a second")
+    _by_workers(axis, "workers of 32 cores, who part 8,192 samples")
+    axis.set_title(f"{network.name}; a fixed number of samples", fontsize=10)
+
+
+def _by_workers(axis: Any, words: str) -> None:
+    axis.set(xscale="log", xlabel=words)
+    axis.set_xticks([1, 8, 64, 512, 4096], ["1", "8", "64", "512", "4,096"])
+    axis.minorticks_off()

@@ -4,7 +4,8 @@
 
 Leaves distributed.json, distributed.md and workers.png in the folder; with --publish the table and
 the picture go into docs/scaling.md. Every configuration is run anew in every round, in turns; what
-counts are the medians.
+counts are the medians. What benchmarks.many_workers measured on a machine of many cores is drawn
+beside the model too, from the file that it left.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cost_model, report
+from benchmarks import checked, cost_model, report
 from benchmarks.harness import VARIABLES, agree
 from chainrule.distributed.launch import find_mpiexec
 
@@ -94,8 +95,14 @@ def main() -> int:
     cost_model.draw(arguments.out / "workers.png", model, found)
     (arguments.out / "distributed.md").write_text(text + "\n")
     print(text)
+    texts = {"table": text}
+    if arguments.more.exists():
+        more = json.loads(arguments.more.read_text())
+        texts["many"] = checked.in_words(more)
+        checked.draw(arguments.out / "many-workers.png", more)
+        print(texts["many"])
     if arguments.publish:
-        publish(arguments.out, text)
+        publish(arguments.out, texts)
     return 0
 
 
@@ -156,13 +163,15 @@ def tables(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def publish(out: Path, text: str) -> None:
-    """Put the table and the picture into the docs."""
-    shutil.copy(out / "workers.png", ROOT / "docs" / "images" / "workers.png")
+def publish(out: Path, texts: dict[str, str]) -> None:
+    """Put the tables and the pictures into the docs."""
+    for picture in ("workers.png", *(["many-workers.png"] if "many" in texts else [])):
+        shutil.copy(out / picture, ROOT / "docs" / "images" / picture)
     page = ROOT / "docs" / "scaling.md"
-    before, rest = page.read_text().split("<!-- table -->\n", 1)
-    after = rest.split("<!-- /table -->", 1)[1]
-    page.write_text(f"{before}<!-- table -->\n{text}\n<!-- /table -->{after}")
+    for name, text in texts.items():
+        before, rest = page.read_text().split(f"<!-- {name} -->\n", 1)
+        after = rest.split(f"<!-- /{name} -->", 1)[1]
+        page.write_text(f"{before}<!-- {name} -->\n{text}\n<!-- /{name} -->{after}")
 
 
 def parsed() -> argparse.Namespace:
@@ -173,6 +182,10 @@ def parsed() -> argparse.Namespace:
     parser.add_argument(
         "--draw", action="store_true", help="from distributed.json: measure nothing"
     )
+    parser.add_argument(
+        "--more", type=Path, default=ROOT / "benchmarks" / "many_workers.json",
+        help="what benchmarks.many_workers left",
+    )  # fmt: skip
     parser.add_argument("--publish", action="store_true", help="write into docs/ too")
     return parser.parse_args()
 
