@@ -284,13 +284,13 @@ def in_words(model: Model, found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def off(model: Model) -> list[float]:
+def off(model: Model, counts: Sequence[int] = (8, 64, 512, 4096)) -> list[float]:
     """Return by how much simulated workers and the formula differ, each relative to it."""
     return [
         abs(simulated(model, net, network, workers, 50) / of_step(model, net, network, workers) - 1)
         for network in NETWORKS
         for net in nets(model)
-        for workers in (8, 64, 512, 4096)
+        for workers in counts
     ]
 
 

@@ -54,8 +54,8 @@ def test_a_step_is_its_parts():
 def test_simulated_workers_take_what_the_formula_says():
     from benchmarks.cost_model import off
 
-    assert max(off(model())) < 1e-6
-    assert 1e-3 < max(off(replace(model(), varies=0.1))) < 0.1
+    assert max(off(model(), (8, 128))) < 1e-6
+    assert 1e-3 < max(off(replace(model(), varies=0.1), (8, 128))) < 0.1
 
 
 def test_the_slowest_core_makes_a_step_longer_by_what_it_computes():

@@ -254,6 +254,16 @@ def test_each_of_very_many_looks_on_few():
     assert max(len(one.below) for one in all_) == FAN
 
 
+def test_where_they_cannot_reach_each_other_it_is_said_and_they_train(run):
+    done = run(3, "unreachable.py")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "3.0\n"
+    assert done.stderr.splitlines() == [
+        "chainrule: worker 1 cannot reach worker 0 by TCP (ports are not allowed): a network that "
+        "goes away will be noticed after 20 s only."
+    ]
+
+
 # -- what started them ---------------------------------------------------------------------------
 
 
