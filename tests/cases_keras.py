@@ -143,6 +143,9 @@ def functional(folder, K, L, rng):
         ("loss-classes", "sparse_categorical_crossentropy"), ("loss-squares", "mse"),
         ("loss-none", None), ("loss-absolute", "mean_absolute_error"),
         ("loss-binary", K.losses.BinaryCrossentropy(from_logits=True)),
+        ("loss-mae", "mae"), ("loss-huber", K.losses.Huber()), ("loss-short", "huber"),
+        ("loss-smooth", K.losses.CategoricalCrossentropy(label_smoothing=0.2)),
+        ("loss-class", "MeanAbsoluteError"), ("loss-other", "kl_divergence"),
     ]:  # fmt: skip
         if loss is not None:
             model.compile(loss=loss)

@@ -271,6 +271,14 @@ def test_the_repr_of_a_model_builds_it(batch):
     np.testing.assert_array_equal(same.predict(batch[0]), model.predict(batch[0]))
 
 
+@pytest.mark.parametrize("shape", [-4, 0, "ab", (None,), (2.5,), 3.5])
+def test_shapes_of_a_sample_that_make_no_sense(shape):
+    net = Model([Linear(4, 2)], MeanSquaredError())
+    for look in (net.summary, net.outline):
+        with pytest.raises(ValueError, match="the shape of one sample: whole numbers, at least 1"):
+            look(shape)
+
+
 def test_summary():
     lines = str(net().summary(6)).splitlines()
     assert lines[2].split() == ["Linear(6,", "8)", "(8,)", "56"]

@@ -16,7 +16,7 @@ from chainrule.description import describe
 from chainrule.layer import Array, Function, Layer, attributes_to_copy, state_type
 from chainrule.layers.container import Sequential
 from chainrule.losses import Loss
-from chainrule.outline import Outline, shape_of_a_sample, text_table
+from chainrule.outline import Outline, checked_shape, shape_of_a_sample, text_table
 from chainrule.state import State, generator_state, set_generator_state
 from chainrule.storage import write_arrays
 
@@ -342,7 +342,7 @@ class Model:
         [('0', (8,), 40), ('1', (8,), 0)]
         """
         if input_shape is not None:
-            shape = tuple(np.atleast_1d(np.asarray(input_shape, dtype=int)).tolist())
+            shape = checked_shape("Model", input_shape)
             return Outline.of(self._net, self._as_input(np.zeros((1, *shape))))
         known = self._sample_shape or shape_of_a_sample(self._net)
         if known is not None:

@@ -1,7 +1,7 @@
 """A net as a tree of parts with shapes and numbers of parameters, for tables and drawings."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from chainrule.layer import Array, Layer
 from chainrule.layers import Linear
 from chainrule.notebook import escape, page, row
 
-__all__ = ["Outline", "Part", "shape_of_a_sample", "text_table", "trace"]
+__all__ = ["Outline", "Part", "checked_shape", "shape_of_a_sample", "text_table", "trace"]
 
 LABEL = 72  # characters
 SHOWN = 40  # layers: of a longer net the middle is folded up
@@ -101,6 +101,28 @@ class Outline:
             f'<div class="net"><div class="quiet">{head}</div>{"".join(lines)}<b>{total}</b></div>',
             *(f'<div class="quiet">{escape(line)}</div>' for line in foot),
         )
+
+
+def checked_shape(owner: str, given: int | Sequence[int]) -> Shape:
+    """Return the shape of one sample as a tuple.
+
+    Raises
+    ------
+    ValueError
+        If it is anything but whole numbers, at least 1.
+
+    Examples
+    --------
+    >>> checked_shape("summary", 784), checked_shape("summary", [28, 28, 1])
+    ((784,), (28, 28, 1))
+    """
+    lengths = tuple(given) if isinstance(given, Iterable) else (given,)
+    if not all(isinstance(n, (int, np.integer)) and n >= 1 for n in lengths):
+        raise ValueError(
+            f"{owner}: input_shape is the shape of one sample: whole numbers, at least 1, got "
+            f"{given!r}."
+        )
+    return tuple(int(n) for n in lengths)
 
 
 def trace(net: Layer, x: Array, see: Callable[[str, Array], object]) -> Array:

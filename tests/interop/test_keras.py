@@ -90,14 +90,31 @@ def test_a_net_with_branches_is_refused(folder):
 @pytest.mark.parametrize(
     ("name", "cost"),
     [
-        ("loss-classes", cr.CrossEntropy), ("loss-squares", cr.MeanSquaredError),
-        ("loss-none", cr.MeanSquaredError), ("loss-absolute", cr.MeanAbsoluteError),
-        ("loss-binary", cr.BinaryCrossEntropy), ("chain", cr.SoftmaxCrossEntropy),
+        ("loss-classes", cr.CrossEntropy()), ("loss-squares", cr.MeanSquaredError()),
+        ("loss-none", cr.MeanSquaredError()), ("loss-absolute", cr.MeanAbsoluteError()),
+        ("loss-binary", cr.BinaryCrossEntropy()), ("chain", cr.SoftmaxCrossEntropy()),
+        ("loss-mae", cr.MeanAbsoluteError()), ("loss-class", cr.MeanAbsoluteError()),
+        ("loss-huber", cr.Huber()), ("loss-short", cr.Huber()),
+        ("loss-smooth", cr.CrossEntropy(label_smoothing=0.2)),
+        ("loss-other", cr.MeanSquaredError()),
     ],
+    ids=lambda value: str(value).partition("(")[0],
 )  # fmt: skip
 def test_the_loss_that_it_was_compiled_with(name, cost, folder):
-    assert type(load(folder / f"{name}.keras").cost) is cost
+    assert repr(load(folder / f"{name}.keras").cost) == repr(cost)
     assert type(load(folder / f"{name}.keras", cr.Huber()).cost) is cr.Huber
+
+
+@pytest.mark.parametrize(
+    "loss", ["huber", 3, [], {"class_name": "Huber", "config": {"delta": -1}},
+             {"class_name": "Huber", "config": {"delta": "x"}}, {"class_name": None},
+             {"class_name": "CategoricalCrossentropy", "config": {"label_smoothing": [1]}}],
+    ids=str,
+)  # fmt: skip
+def test_a_loss_that_makes_no_sense(loss, folder, tmp_path):
+    config = described(folder, lambda c: c.update(compile_config={"loss": loss}))
+    wanted = cr.Huber if loss == "huber" else cr.MeanSquaredError
+    assert type(load(changed(folder, tmp_path, **{"config.json": config})).cost) is wanted
 
 
 def test_a_model_can_be_trained_on(folder, rng):
@@ -146,6 +163,11 @@ def test_layers_that_keras_has_not_are_named():
         load_weights(net, "any.weights.h5")
 
 
+def test_what_is_no_model_is_refused(folder):
+    with pytest.raises(TypeError, match=r"load_weights: needs a chainrule\.Model, got str"):
+        load_weights("net", folder / "dense.weights.h5")
+
+
 def test_files_that_are_not_there(tmp_path):
     net = cr.Model([cr.Linear(2, 1)], cr.MeanSquaredError())
     for read in (load, lambda path: load_weights(net, path)):
@@ -192,6 +214,8 @@ def test_a_damaged_description(config, folder, tmp_path):
     with pytest.raises(ValueError, match=r"changed\.keras") as caught:
         load(changed(folder, tmp_path, **{"config.json": config}))
     assert str(caught.value).isprintable()
+    if config == DAMAGED["layers of nothing"]:
+        assert str(caught.value).count("its description is damaged") == 5
 
 
 @pytest.mark.parametrize("units", [-1, 0, 10**12, "x", None, [3]])
@@ -286,6 +310,14 @@ def virtual(group, file):
     group.create_virtual_dataset("0", layout)
 
 
+def all_linked(group, file):
+    """Put all arrays into another file."""
+    with h5py.File(file.filename.replace("w.h5", "other.h5"), "w") as other:
+        file.copy("layers", other)
+    del file["layers"]
+    file["layers"] = h5py.ExternalLink("other.h5", "/layers")
+
+
 HOSTILE = {
     "compressed": replaced(dtype="f", compression="gzip"),
     "never written": replaced(dtype="f"),
@@ -295,6 +327,7 @@ HOSTILE = {
     "virtual": virtual,
     "link to a file": linked(lambda: h5py.ExternalLink("other.h5", "/x")),
     "link": linked(lambda: h5py.SoftLink("/elsewhere")),
+    "all links to a file": all_linked,
 }
 
 

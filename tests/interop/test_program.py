@@ -50,6 +50,7 @@ def results(request, tmp_path_factory):
         model = model_of(case, dtype)
         rng = np.random.default_rng(5)
         inputs = {str(i): layer_input(case, shape, rng) for i, shape in enumerate(case.shapes)}
+        inputs |= {"one": inputs["0"][:1], "none": inputs["0"][:0]}
         alike = len({(len(shape), shape[-1]) for shape in case.shapes}) == 1
         program.export(model, folder, case.shapes[-1][1:] if alike else None)
         np.savez(folder / "inputs.npz", **inputs)

@@ -154,6 +154,12 @@ NOT_OURS = [
     (lambda: nn.Embedding(3, 2, max_norm=1.0), "no max_norm"),
     (lambda: nn.TransformerEncoderLayer(4, 2, activation=torch.tanh, batch_first=True),
      "none of ours"),
+    (lambda: nn.Sequential(nn.ELU(-1.0), nn.LayerNorm(3, eps=0)),
+     r"0 = ELU\(alpha=-1\.0\): .* must be greater than 0; 1 = LayerNorm.*greater than 0"),
+    (lambda: encoder_with(norm1=nn.Identity()), "its norm1 is Identity, and not LayerNorm or RMS"),
+    (lambda: encoder_with(linear2=nn.Sequential(nn.Linear(6, 4))), "its linear2 is Sequential"),
+    (lambda: nn.TransformerEncoder(Doubled(), 2, enable_nested_tensor=False),
+     "made of Doubled, and not TransformerEncoderLayer"),
     (lambda: nn.Sequential(nn.LazyLinear(3)), "LazyLinear"),
     (lambda: nn.utils.parametrizations.weight_norm(nn.Linear(2, 2)), "ParametrizedLinear"),
     (lambda: nn.Sequential(), "has no layers"),
@@ -161,11 +167,25 @@ NOT_OURS = [
 ]  # fmt: skip
 
 
+def encoder_with(**parts):
+    """Return an encoder layer of which parts were replaced."""
+    module = nn.TransformerEncoderLayer(4, 2, 6, batch_first=True)
+    for name, part in parts.items():
+        setattr(module, name, part)
+    return module
+
+
 @pytest.mark.parametrize(("build", "message"), NOT_OURS, ids=lambda value: str(value)[:30])
 @pytest.mark.filterwarnings("ignore:Lazy modules are a new feature")
 def test_what_is_not_ours_is_refused(build, message):
     with pytest.raises(TypeError, match=message):
         from_module(build())
+
+
+@pytest.mark.parametrize("function", [from_module, module_names])
+def test_only_modules_are_taken(function):
+    with pytest.raises(TypeError, match=r"needs a torch\.nn\.Module, got dict.*load_state_dict"):
+        function({})
 
 
 def test_all_that_is_not_ours_is_named_at_once():
@@ -182,6 +202,17 @@ def test_hooks_are_refused():
     module = nn.Sequential(nn.Linear(2, 2))
     module.register_forward_pre_hook(lambda part, x: 2 * x[0])
     with pytest.raises(TypeError, match="Sequential: it has hooks"):
+        from_module(module)
+    module = nn.Sequential(encoder_with())
+    module[0].self_attn.out_proj.register_forward_hook(lambda part, x, y: 2 * y)
+    with pytest.raises(TypeError, match=r"0\.self_attn\.out_proj = .*: it has hooks"):
+        from_module(module)
+
+
+def test_a_forward_that_was_replaced_is_refused():
+    module = nn.Sequential(nn.Linear(2, 2))
+    module[0].forward = lambda x: 2 * x
+    with pytest.raises(TypeError, match="0 = Linear: its forward was replaced"):
         from_module(module)
 
 

@@ -111,6 +111,9 @@ def test_only_dicts_are_taken():
         load_state_dict(net, nn.Linear(2, 1))
     with pytest.raises(TypeError, match=r"got str\. Read the file first"):
         load_state_dict(net, "weights.pt")
+    for function in (to_state_dict, lambda model: load_state_dict(model, {})):
+        with pytest.raises(TypeError, match=r"state_dict: needs a chainrule\.Model, got Linear"):
+            function(nn.Linear(2, 1))
     with pytest.raises(ValueError, match="no layer '7'"):
         load_state_dict(net, {}, names={"fc": "7"})
 
@@ -139,7 +142,7 @@ def test_a_saved_state_dict_is_read_without_pytorch(tmp_path, rng):
 import sys
 sys.modules["torch"] = None
 import numpy as np, safetensors.numpy, chainrule as cr
-from chainrule.pytorch import load_state_dict, to_state_dict
+from chainrule.pytorch import from_module, load_state_dict, module_names, to_state_dict
 net = cr.Model([cr.Conv2d(2, 4, 3, padding=1), cr.BatchNorm(4), cr.ReLU(), cr.MaxPool2d(2),
                 cr.Conv2d(4, 3, 2), cr.Flatten(), cr.Linear(12, 8), cr.Tanh(), cr.Linear(8, 5)],
                cr.SoftmaxCrossEntropy())
@@ -148,10 +151,13 @@ load_state_dict(net, state)
 xy = np.load({str(tmp_path / "xy.npz")!r})
 assert np.allclose(net.predict(xy["x"]), xy["y"], atol=1e-5)
 safetensors.numpy.save_file(to_state_dict(net, arrays=True), {str(tmp_path / "back")!r})
-try:
-    to_state_dict(net)
-except ModuleNotFoundError as error:
-    assert "pip install torch" in str(error), error
+for function in (to_state_dict, from_module, module_names):
+    try:
+        function(net)
+    except ModuleNotFoundError as error:
+        assert "pip install torch" in str(error), error
+    else:
+        raise AssertionError(function)
 """
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
     from safetensors.torch import load_file

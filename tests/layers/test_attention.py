@@ -146,6 +146,9 @@ def test_a_small_transformer_learns_to_tell_the_first_step(rng):
         (lambda: cr.LearnedPositions(3, 4).forward(np.zeros((2, 4, 4))), "at most 3 steps"),
         (lambda: cr.LearnedPositions(0, 4), "at least 1"),
         (lambda: cr.TransformerBlock(5, 2), "multiple of the number of heads"),
+        (lambda: cr.MultiHeadAttention(4, 2, padding=np.inf), "padding must be a finite number"),
+        (lambda: cr.TransformerBlock(4, 2, padding=np.nan), "padding must be a finite number"),
+        (lambda: cr.TransformerBlock(4, 2, padding="0"), "padding must be a finite number"),
     ],
 )
 def test_what_does_not_fit(make, words):

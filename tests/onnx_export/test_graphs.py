@@ -251,6 +251,12 @@ def test_one_of_two_lengths_may_be_open(exported, normal):
         one.agrees(normal(2, height, 17, 3))
 
 
+def test_where_no_open_length_fits_that_is_said(exported):
+    flattened = [cr.Conv2d(3, 2, 3), cr.Flatten(), cr.Linear(2 * 4 * 7, 2)]  # no square fits
+    with pytest.raises(ValueError, match=r"open lengths are 256, or shorter: give numbers in inp"):
+        exported(flattened, (None, None, 3))
+
+
 def test_sequences_of_open_length(exported, normal):
     layers = [cr.Conv1d(3, 8, 3, padding="same", stride=2), cr.ReLU(), cr.MaxPool1d(2),
               cr.AvgPool1d(2, padding=1, count_padding=False), cr.GlobalAvgPool()]  # fmt: skip

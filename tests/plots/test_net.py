@@ -241,7 +241,7 @@ def test_letters_stay_in_their_boxes(net, small):
 
 
 def test_what_cannot_be_drawn():
-    with pytest.raises(ValueError, match="most must be at least 4"):
+    with pytest.raises(ValueError, match="most must be a whole number, at least 4"):
         plots.net(model(ReLU()), most=3)
     with pytest.raises(ValueError, match=r"Linear\(4, 8\)"):
         NETS["chain"][0]().plot(5)

@@ -107,6 +107,63 @@ def test_what_is_not_installed_is_named(missing):
     assert "During handling" not in done.stderr
 
 
+def test_every_picture_names_what_is_not_installed(rng, monkeypatch):
+    rows = calls(rng)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    for name, (arguments, options) in rows.items():
+        with pytest.raises(ModuleNotFoundError, match="Pictures need matplotlib: pip install"):
+            getattr(plots, name)(*arguments, **options)
+    with pytest.raises(ModuleNotFoundError, match="Pictures need matplotlib: pip install"):
+        plots.weights(np.ones((3, 2)))
+
+
+@pytest.mark.parametrize(
+    "name", ["activations", "mistakes", "net", "profile", "saliency", "weights"]
+)
+@pytest.mark.parametrize("most", [0, -1, 2.5, "all"])
+def test_a_number_to_draw_that_makes_no_sense(name, most, rng):
+    arguments, options = calls(rng)[name]
+    with pytest.raises(ValueError, match=f"{name}: most must be a whole number, at least"):
+        getattr(plots, name)(*arguments, **options | {"most": most})
+
+
+@pytest.mark.parametrize("shape", [3, (4,), (-2, -2), (0, 4), "ab", (2.0, 2.0)])
+def test_shapes_of_images_that_make_no_sense(shape, rng):
+    rows = calls(rng)
+    for name in ("saliency", "weights"):
+        arguments, _ = rows[name]
+        with pytest.raises(ValueError, match=rf"{name}: image_shape must be \(height, width\)"):
+            getattr(plots, name)(*arguments, image_shape=shape)
+
+
+@pytest.mark.parametrize("matrix", [[["a"]], [[np.nan, 1], [0, 1]], [[1j]]])
+def test_a_confusion_of_no_numbers(matrix):
+    with pytest.raises(ValueError, match="confusion: needs a matrix of numbers"):
+        plots.confusion(matrix)
+
+
+def test_a_boundary_that_makes_no_sense(rng):
+    (net, x, y), _ = calls(rng)["decision_boundary"]
+    for resolution in (0, 1, -1, 2.5):
+        with pytest.raises(ValueError, match="resolution must be a whole number, at least 2"):
+            plots.decision_boundary(net, x, y, resolution=resolution)
+    with pytest.raises(ValueError, match="features must be two different numbers"):
+        plots.decision_boundary(net, x, y, features=(0.0, 1.0))
+
+
+def test_bytes_do_not_wrap_around():
+    axes = plots.predicted(np.array([3, 4], np.uint8), np.array([4, 3], np.uint8))
+    assert axes.get_title() == "RMSE 1"
+
+
+def test_mistakes_of_a_net_that_says_yes_or_no(rng, tmp_path):
+    probabilities = np.array([[0.9], [0.2], [0.7]])
+    axes = plots.mistakes(rng.random((3, 4, 4)), np.array([1, 1, 0]), probabilities)
+    assert axes.get_title().startswith("2 mistakes among 3 images")
+    assert drawn(axes, tmp_path) > 2000
+
+
 def test_methods_draw_what_the_functions_draw(data):
     history = train(net_of_three(), 0.1, 2, data, verbose=False)
     assert history.plot().get_title() == plots.curves(history).get_title()

@@ -310,10 +310,12 @@ def test_partial_fit_holds_to_what_it_was_begun_with(iris):
         ({"solver": cr.AdamW}, "The 'solver' parameter of NeuralNetClassifier must be"),
         ({"activation": cr.ReLU}, "The 'activation' parameter of NeuralNetClassifier must be"),
         ({"dropout": 1.0}, "The 'dropout' parameter of NeuralNetClassifier must be"),
-        ({"dropout": [1.5]}, "p is a probability"),
+        ({"dropout": [1.0]}, "dropout: a share is a number from 0 to less than 1, got"),
+        ({"dropout": ["much"]}, "dropout: a share is a number"),
         ({"class_weight": "balance"}, "The 'class_weight' parameter"),
         ({"layers": 3}, "The 'layers' parameter"),
         ({"hidden_layer_sizes": (2.5,)}, "hidden_layer_sizes must be whole numbers"),
+        ({"hidden_layer_sizes": ("many",)}, "hidden_layer_sizes must be whole numbers"),
         ({"hidden_layer_sizes": (0,)}, "hidden_layer_sizes must be > 0"),
     ],
 )

@@ -351,6 +351,7 @@ def test_validation_data_without_stopping_are_looked_at_only(iris):
     [
         ({"X_val": True}, "X_val is provided, but y_val was not"),
         ({"y_val": True}, "y_val is provided, but X_val was not"),
+        ({"sample_weight_val": True}, "sample_weight_val is provided, but X_val was not"),
     ],
 )
 def test_validation_data_come_in_pairs(iris, options, message):

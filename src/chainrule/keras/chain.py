@@ -1,7 +1,7 @@
 """What is noted while the description of a net is gone through, and what rules say no with."""
 
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -52,7 +52,7 @@ class Chain:
         return layer
 
 
-def no(why: str) -> Any:
+def no(why: str) -> NoReturn:
     """Say that there is no layer of ours."""
     raise No(why)
 

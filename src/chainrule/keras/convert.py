@@ -62,7 +62,12 @@ def _problem(part: Any, error: Exception) -> str:
     name = part.get("class_name") if isinstance(part, dict) else type(part).__name__
     config = part.get("config") if isinstance(part, dict) else None
     own = config.get("name") if isinstance(config, dict) else None
-    said = f"no {error}" if isinstance(error, KeyError) else str(error)
+    if isinstance(error, (KeyError, TypeError, AttributeError)):
+        said = (
+            f"its description is damaged: {f'no {error}' if isinstance(error, KeyError) else error}"
+        )
+    else:
+        said = str(error).rstrip(".")
     return one_line(f"{own} = {name}: {said}" if own else f"{name}: {said}")
 
 
@@ -133,22 +138,34 @@ def _follow(chain: Chain, layer: Layer) -> None:
         chain.lengths = None
 
 
+# What Keras's own short names stand for.
+SHORT = {"mae": "mean_absolute_error", "mse": "mean_squared_error"}
+
+
 def loss_of(description: dict[str, Any], last: Layer) -> Loss:
     """Return the loss that a model was compiled with, if it is one of ours."""
     compiled = description.get("compile_config")
-    value = compiled.get("loss") if isinstance(compiled, dict) else None
-    logits = False
+    value: Any = compiled.get("loss") if isinstance(compiled, dict) else None
+    config: Any = None
     if isinstance(value, dict):
-        config = value.get("config")
-        logits = isinstance(config, dict) and bool(config.get("from_logits"))
-        value = snake(str(value.get("class_name")))
-    if value in ("sparse_categorical_crossentropy", "categorical_crossentropy"):
-        if logits:
-            return losses.SoftmaxCrossEntropy()
-        if isinstance(last, layers.Softmax):
-            return losses.CrossEntropy()
-    if value == "binary_crossentropy" and logits:
-        return losses.BinaryCrossEntropy()
-    if value == "mean_absolute_error":
+        value, config = value.get("class_name"), value.get("config")
+    config = config if isinstance(config, dict) else {}
+    name = snake(str(value))
+    name = SHORT.get(name, name)
+    logits = bool(config.get("from_logits"))
+    try:
+        smoothing = float(config.get("label_smoothing") or 0)
+        if name in ("sparse_categorical_crossentropy", "categorical_crossentropy"):
+            if logits:
+                return losses.SoftmaxCrossEntropy(label_smoothing=smoothing)
+            if isinstance(last, layers.Softmax):
+                return losses.CrossEntropy(label_smoothing=smoothing)
+        if name == "binary_crossentropy" and logits:
+            return losses.BinaryCrossEntropy(label_smoothing=smoothing)
+        if name == "huber":  # Keras does not save its delta, and loads it as 1
+            return losses.Huber(float(config.get("delta", 1)))
+    except (TypeError, ValueError):  # settings that make no sense
+        return losses.MeanSquaredError()
+    if name == "mean_absolute_error":
         return losses.MeanAbsoluteError()
     return losses.MeanSquaredError()

@@ -40,7 +40,9 @@ class Weights:
             if isinstance(thing, h5py.Dataset):
                 self._found[path] = thing
 
-        if isinstance(file.get("layers"), h5py.Group):
+        # A link to a group elsewhere would lead out of the file; those inside are not followed.
+        own = isinstance(file.get("layers", getlink=True), h5py.HardLink)
+        if own and isinstance(file["layers"], h5py.Group):
             file["layers"].visititems(note)
 
     def paths(self) -> list[str]:

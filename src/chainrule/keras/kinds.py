@@ -30,12 +30,12 @@ ACTIVATIONS: dict[str, Callable[[], Layer]] = {
 }
 
 
-def activation(config: Config) -> list[Layer]:
+def activation(chain: Chain, config: Config) -> list[Layer]:
     """Return the layer of the setting ``activation``, if it does anything."""
     value = config.get("activation")
     if isinstance(value, dict) and value.get("class_name") in ("ReLU", "LeakyReLU", "ELU"):
         kind, options = named(value)
-        return RULES[kind](Chain.__new__(Chain), options, "")
+        return RULES[kind](chain, options, "")
     if value in (None, "linear"):
         return []
     if not isinstance(value, str) or value not in ACTIVATIONS:
@@ -46,7 +46,7 @@ def activation(config: Config) -> list[Layer]:
 def dense(chain: Chain, config: Config, path: str) -> list[Layer]:
     n_in, _ = chain.shape(f"{path}/vars/0", 2)
     layer = layers.Linear(n_in, config["units"], bias=config["use_bias"])
-    return [chain.add(layer, path), *activation(config)]
+    return [chain.add(layer, path), *activation(chain, config)]
 
 
 def distributed(chain: Chain, config: Config, path: str) -> list[Layer]:
@@ -75,7 +75,7 @@ def convolution(axes: int) -> Rule:
             stride=one(config["strides"]), padding=config["padding"],
             dilation=one(config["dilation_rate"]), groups=groups, bias=config["use_bias"],
         )  # fmt: skip
-        return [chain.add(layer, path), *activation(config)]
+        return [chain.add(layer, path), *activation(chain, config)]
 
     return rule
 
@@ -94,7 +94,7 @@ def transposed(chain: Chain, config: Config, path: str) -> list[Layer]:
         padding=config["padding"], bias=config["use_bias"],
         output_padding=one(more) if config["padding"] == "valid" else 0,
     )  # fmt: skip
-    return [chain.add(layer, path), *activation(config)]
+    return [chain.add(layer, path), *activation(chain, config)]
 
 
 def pooling(axes: int, kind: str) -> Rule:
@@ -121,7 +121,7 @@ def _pads(lengths: list[int] | None, kernel: Any, stride: Any, axes: int) -> lis
         no('padding="same" of an input of unknown size; ours needs numbers')
     pads = []
     for n, k, s in zip(
-        lengths or [], np.broadcast_to(kernel, axes), np.broadcast_to(stride, axes), strict=True
+        lengths, np.broadcast_to(kernel, axes), np.broadcast_to(stride, axes), strict=True
     ):
         missing = max(0, (math.ceil(n / int(s)) - 1) * int(s) + int(k) - n)
         if missing % 2:
@@ -262,7 +262,7 @@ RULES: dict[str, Rule] = {
     "GRU": recurrent("GRU"),
     "LSTM": recurrent("LSTM"),
     "Bidirectional": bidirectional,
-    "Activation": lambda chain, config, path: activation(config),
+    "Activation": lambda chain, config, path: activation(chain, config),
     "ReLU": relu,
     "LeakyReLU": plain(lambda config: layers.LeakyReLU(config["negative_slope"])),
     "ELU": plain(lambda config: layers.ELU(config["alpha"])),

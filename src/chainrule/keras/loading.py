@@ -96,6 +96,8 @@ def load_weights(
     --------
     See ``docs/pytorch-and-keras.md``.
     """
+    if not isinstance(model, Model):
+        raise TypeError(f"load_weights: needs a chainrule.Model, got {type(model).__name__}.")
     places = {ours: theirs for theirs, ours in (names or {}).items()}
     items: list[Item] = []
     unknown: list[str] = []

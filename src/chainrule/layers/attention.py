@@ -13,7 +13,7 @@ from chainrule.layer import Array, Layer
 from chainrule.layers.positions import rotated, rotations
 from chainrule.layers.rows import row_max, row_sum
 
-__all__ = ["MultiHeadAttention", "real_steps"]
+__all__ = ["MultiHeadAttention", "check_padding", "real_steps"]
 
 
 class MultiHeadAttention(Layer):
@@ -139,6 +139,7 @@ class MultiHeadAttention(Layer):
             raise ValueError(f"{owner}: rotary positions turn pairs; width / heads must be even.")
         if not 0 <= dropout < 1:
             raise ValueError(f"{owner}: dropout is a probability below 1, got {dropout}.")
+        check_padding(owner, padding)
         if initializer not in INITIALIZERS:
             raise ValueError(
                 f"{owner}: unknown initializer {initializer!r}. There are: "
@@ -345,6 +346,19 @@ class MultiHeadAttention(Layer):
         np.matmul(x.reshape(-1, x.shape[-1]).T, grad_rows, out=getattr(self, f"grad_{weights}"))
         if self.bias:
             self.sum_rows(grad_rows, out=getattr(self, f"grad_{biases}"))
+
+
+def check_padding(owner: str, padding: float | None) -> None:
+    """Refuse what no step can be compared with.
+
+    Raises
+    ------
+    ValueError
+        If it is no finite number.
+    """
+    number = isinstance(padding, (int, float, np.number))
+    if padding is not None and not (number and math.isfinite(padding)):
+        raise ValueError(f"{owner}: padding must be a finite number, got {padding!r}.")
 
 
 def real_steps(layer: Layer, x: Array, mask: Array | None) -> Array | None:

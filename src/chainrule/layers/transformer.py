@@ -7,7 +7,7 @@ import numpy as np
 
 from chainrule.layer import Array, Layer
 from chainrule.layers.activation import GELU
-from chainrule.layers.attention import MultiHeadAttention, real_steps
+from chainrule.layers.attention import MultiHeadAttention, check_padding, real_steps
 from chainrule.layers.container import Sequential
 from chainrule.layers.dropout import Dropout
 from chainrule.layers.linear import Linear
@@ -79,6 +79,7 @@ class TransformerBlock(Layer):
         dropout: float = 0.0,
         padding: float | None = None,
     ) -> None:
+        check_padding(f"TransformerBlock({width!r}, {heads!r})", padding)
         self.width = width
         self.heads = heads
         self.hidden = hidden

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from chainrule.layer import Array
 from chainrule.model import Model
 from chainrule.outline import trace
-from chainrule.plots.figure import BLUE, FAINT, ORANGE, clean, own_axes, tiles, words
+from chainrule.plots.figure import BLUE, FAINT, ORANGE, at_least, clean, own_axes, tiles, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,6 +67,7 @@ def activations(
     >>> plots.activations(net, x, 1).get_title()
     'Outputs of 1: ReLU(), the first 30 samples'
     """
+    at_least("activations", "most", most)
     given = model._as_input(x)
     if not len(given):
         raise ValueError(f"activations: needs at least one sample, got shape {given.shape}.")

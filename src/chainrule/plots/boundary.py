@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from chainrule.layer import Array
 from chainrule.losses import BinaryCrossEntropy
 from chainrule.model import Model
-from chainrule.plots.figure import COLORS, ink, own_axes, words
+from chainrule.plots.figure import COLORS, at_least, ink, own_axes, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,9 +77,11 @@ def decision_boundary(
             "decision_boundary: needs samples with at least two features, shape (samples, "
             f"features), got shape {x.shape}."
         )
+    at_least("decision_boundary", "resolution", resolution, 2)
     first, second = features
     count = x.shape[1]
-    if not (0 <= first < count and 0 <= second < count) or first == second:
+    whole = all(isinstance(i, (int, np.integer)) for i in features)
+    if not whole or not (0 <= first < count and 0 <= second < count) or first == second:
         raise ValueError(
             f"decision_boundary: features must be two different numbers from 0 to {count - 1}, "
             f"got {features}."

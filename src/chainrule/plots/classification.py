@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from chainrule.layer import Array
 from chainrule.metrics import labels
-from chainrule.plots.figure import BLUE, FAINT, ORANGE, own_axes, show_image, tiles, words
+from chainrule.plots.figure import BLUE, FAINT, ORANGE, at_least, own_axes, show_image, tiles, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,15 +47,17 @@ def confusion(
     >>> plots.confusion([[3, 1], [0, 4]]).get_title()
     'Confusion matrix: 7 of 8 right (87.50 %)'
     """
-    from matplotlib.colors import PowerNorm
-
     matrix = np.asarray(matrix)
+    if matrix.dtype.kind not in "biuf" or not np.isfinite(matrix).all():
+        raise ValueError("confusion: needs a matrix of numbers, all finite.")
     count = len(matrix)
     names = _names("confusion", names, count)
     if matrix.shape != (count, count) or not count:
         raise ValueError(f"confusion: needs a square matrix, got shape {matrix.shape}.")
     side = min(0.48 * count, 10)
     ax = own_axes(ax, max(4.8, 1.1 + side), max(3.4, 1.0 + side))
+    from matplotlib.colors import PowerNorm
+
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     norm = PowerNorm(0.4, vmin=0, vmax=1)
     ax.imshow(shares, cmap="cividis", norm=norm)
@@ -117,7 +119,10 @@ def mistakes(
     >>> plots.mistakes(np.zeros((2, 8, 8)), np.array([0, 1]), answers).get_title().splitlines()[0]
     '1 mistake among 2 images'
     """
+    at_least("mistakes", "most", most)
     images, targets, probabilities = map(np.asarray, (images, targets, probabilities))
+    if probabilities.ndim == 2 and probabilities.shape[1] == 1:  # of a yes or no
+        probabilities = np.concatenate([1 - probabilities, probabilities], axis=1)
     if not len(images) == len(targets) == len(probabilities) or not len(images):
         raise ValueError(
             f"mistakes: {len(images)} images, {len(targets)} targets and {len(probabilities)} "

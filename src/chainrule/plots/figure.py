@@ -20,7 +20,9 @@ __all__ = [
     "FAINT",
     "GREY",
     "ORANGE",
+    "at_least",
     "clean",
+    "image_lengths",
     "ink",
     "own_axes",
     "pictures_need",
@@ -80,6 +82,38 @@ def ink() -> Any:
     import matplotlib as mpl
 
     return mpl.rcParams["text.color"]
+
+
+def at_least(owner: str, name: str, value: Any, least: int = 1) -> None:
+    """Refuse a number of things to draw that makes no sense.
+
+    Raises
+    ------
+    ValueError
+        If it is no whole number, or less than ``least``.
+    """
+    if not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(
+            f"{owner}: {name} must be a whole number, at least {least}, got {value!r}."
+        )
+
+
+def image_lengths(owner: str, given: Any, axes: tuple[int, ...] = (2,)) -> tuple[int, ...]:
+    """Return the shape of an image: so many whole numbers, at least 1.
+
+    Raises
+    ------
+    ValueError
+        If it is nothing of the kind.
+    """
+    lengths = tuple(given) if np.iterable(given) else ()
+    whole = all(isinstance(n, (int, np.integer)) and n >= 1 for n in lengths)
+    if not whole or len(lengths) not in axes:
+        forms = {2: "(height, width)", 3: "(height, width, channels)"}
+        raise ValueError(
+            f"{owner}: image_shape must be {' or '.join(forms[n] for n in axes)}, got {given!r}."
+        )
+    return lengths
 
 
 def clean(ax: Any) -> None:

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from chainrule.model import Model
-from chainrule.plots.figure import BLUE, FAINT, GREY, ORANGE, ink, own_axes, pictures_need
+from chainrule.plots.figure import BLUE, FAINT, GREY, ORANGE, at_least, ink, own_axes, pictures_need
 from chainrule.plots.graph import layers_graph, segments
 
 if TYPE_CHECKING:
@@ -56,8 +56,7 @@ def net(
     >>> plots.net(model).get_title()
     '112 parameters'
     """
-    if most < 4:
-        raise ValueError(f"net: most must be at least 4, got {most}.")
+    at_least("net", "most", most, 4)
     outline = model.outline(input_shape)
     with pictures_need("matplotlib"):
         from matplotlib.patches import FancyBboxPatch

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from chainrule.plots.figure import BLUE, GREY, ORANGE, clean, ink, own_axes, words
+from chainrule.plots.figure import BLUE, GREY, ORANGE, at_least, clean, ink, own_axes, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,6 +36,7 @@ def profile(profile: "Profile", *, most: int = 30, ax: "Axes | None" = None) -> 
     >>> plots.profile(history.profile).child_axes[1].get_title()
     'Memory'
     """
+    at_least("profile", "most", most)
     longest = sorted(profile.rows, key=lambda row: -row.time)[:most]
     rows = [row for row in profile.rows if row in longest]
     ax = own_axes(ax, 10, 1.4 + 0.3 * len(rows))

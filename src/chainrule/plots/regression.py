@@ -38,7 +38,8 @@ def predicted(
     >>> plots.predicted([1.0, 2.0], [1.5, 2.0], "price").get_xlabel()
     'true price'
     """
-    true, guessed = np.asarray(targets).ravel(), np.asarray(values).ravel()
+    # In float64: whole numbers without a sign would wrap around where they are subtracted.
+    true, guessed = (np.asarray(each, np.float64).ravel() for each in (targets, values))
     if true.shape != guessed.shape or not len(true):
         raise ValueError(
             f"predicted: {len(true)} true values and {len(guessed)} predicted ones; needs as many "

@@ -8,7 +8,18 @@ from numpy.typing import ArrayLike
 
 from chainrule.layer import Array
 from chainrule.model import Model
-from chainrule.plots.figure import BLUE, FAINT, ORANGE, clean, own_axes, show_image, tiles, words
+from chainrule.plots.figure import (
+    BLUE,
+    FAINT,
+    ORANGE,
+    at_least,
+    clean,
+    image_lengths,
+    own_axes,
+    show_image,
+    tiles,
+    words,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,6 +83,7 @@ def saliency(
     >>> plots.saliency(net, x).get_title()
     'How much the loss changes with each feature'
     """
+    at_least("saliency", "most", most)
     x = np.asarray(x)
     if x.ndim < 2 or not len(x):
         raise ValueError(f"saliency: needs samples, shape (samples, ...), got shape {x.shape}.")
@@ -80,7 +92,9 @@ def saliency(
     if y is None and not model.cost.has_classes:
         raise ValueError(f"saliency: {model.cost!r} has no classes: pass y, the targets.")
     images = x.ndim > 2 or image_shape is not None
-    shape = image_shape or x.shape[1:]
+    shape = x.shape[1:]
+    if image_shape is not None:
+        shape = image_lengths("saliency", image_shape, (2, 3))
     if images and (len(shape) not in (2, 3) or np.prod(shape) != np.prod(x.shape[1:])):
         raise ValueError(f"saliency: samples of shape {x.shape[1:]} are no images of {shape}.")
     if images:
@@ -124,12 +138,12 @@ def _images(
     predicted: bool,
     ax: "Axes | None",
 ) -> "Axes":
-    from matplotlib.colors import to_rgb
-
     columns = min(6, len(images))
     rows = -(-len(images) // columns)
     caption = 0.14
     ax = own_axes(ax, max(4.6, 1.5 * columns), 0.4 + 1.5 * (1 + caption) * rows)
+    from matplotlib.colors import to_rgb
+
     which = "predicted" if predicted else "true"
     ax.set_title(
         f"Where the loss changes most; above each its {which} class", fontsize=11, pad=8

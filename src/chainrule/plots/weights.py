@@ -7,7 +7,7 @@ import numpy as np
 from chainrule.layer import Array
 from chainrule.layers import Conv2d, Linear
 from chainrule.model import Model
-from chainrule.plots.figure import FAINT, own_axes, tiles, words
+from chainrule.plots.figure import FAINT, at_least, image_lengths, own_axes, tiles, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,6 +50,7 @@ def weights(
     >>> plots.weights(Linear(4, 3), (2, 2)).get_title().splitlines()[0]
     'Weights of Linear(4, 3): 3 units, each on its own scale'
     """
+    at_least("weights", "most", most)
     if isinstance(weights, Model):
         parts = (part for layer in weights.layers for part in layer.walk())
         first = next((part for part in parts if isinstance(part, Linear | Conv2d)), None)
@@ -69,7 +70,8 @@ def weights(
     n_in, n_out = matrix.shape
     if image_shape is None:
         return _heat_map(matrix, name, ax)
-    if n_in != image_shape[0] * image_shape[1]:
+    height, width = image_lengths("weights", image_shape)
+    if n_in != height * width:
         raise ValueError(f"weights: {n_in} inputs are no image of shape {image_shape}.")
     order = np.argsort(-np.linalg.norm(matrix, axis=0), kind="stable")[:most]
     columns = min(10, len(order))
@@ -84,7 +86,7 @@ def weights(
     for cell, unit in zip(tiles(ax, len(order), columns), order, strict=True):
         # The pattern counts, not the size.
         limit = float(np.abs(matrix[:, unit]).max()) or 1.0
-        image = matrix[:, unit].reshape(image_shape)
+        image = matrix[:, unit].reshape(height, width)
         cell.imshow(image, cmap="RdBu_r", vmin=-limit, vmax=limit)
         cell.set_xticks([])
         cell.set_yticks([])
@@ -93,10 +95,10 @@ def weights(
 
 
 def _heat_map(matrix: Array, name: str, ax: "Axes | None") -> "Axes":
+    ax = own_axes(ax, 7, 4.5)
     from matplotlib.ticker import MaxNLocator
 
     limit = float(np.abs(matrix).max()) or 1.0
-    ax = own_axes(ax, 7, 4.5)
     drawn = ax.imshow(matrix, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
     ax.set(title=name, xlabel="unit", ylabel="input")
     for axis in (ax.xaxis, ax.yaxis):

@@ -1,15 +1,21 @@
 """Modules one after the other: our layer for each, and how the values lie between them."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from chainrule import layers
 from chainrule.layer import Layer
+from chainrule.pytorch.places import ELEMENTWISE, VECTORS
+from chainrule.storage import one_line
 
 __all__ = ["Chain", "Converter"]
 
 # From a module to the layer or layers that do the same.
 Converter = Callable[[Any], Layer | list[Layer]]
+
+
+# What takes flattened images in our order too, its weights along with them.
+IN_ANY_ORDER = (*ELEMENTWISE, *VECTORS, layers.Flatten)
 
 
 class _No(Exception):  # noqa: N818  # says no to one module; never leaves this file
@@ -30,6 +36,9 @@ class Chain:
     problems : list of str
     own : list of Layer
         Those that a converter of the user's made.
+    minds_order : bool
+        Whether a layer, which cannot take its weights in another order, comes after the flattening
+        of images, or before it and is not known to leave their order as it is.
     """
 
     def __init__(self, converters: Mapping[type, Converter], transposed: bool, known: bool) -> None:
@@ -43,6 +52,8 @@ class Chain:
         self.names: dict[str, str] = {}
         self.problems: list[str] = []
         self.own: list[Layer] = []
+        self.minds_order = False
+        self._flat = False  # whether what flows here is images, flattened in our order
         self._own_names: list[str] = []
         self._begun = False
 
@@ -51,7 +62,7 @@ class Chain:
         if shape is None:
             return
         self.axes = len(shape) - 2
-        if len(shape) in (3, 4):
+        if 2 <= len(shape) <= 4:
             self.input_shape = (*shape[2:], shape[1])
         if len(shape) == 4:
             self._channels_first(2)
@@ -123,14 +134,20 @@ class Chain:
             made = self.converters[type(module)](module)
             found = [made] if isinstance(made, Layer) else list(made)
             self.own += found
+            self.minds_order |= self.first or self._flat
             self._own_names.append(theirs)
             return found if len(found) < 2 else [layers.Sequential(found)]
         names: dict[str, str] = {"": ""}
         try:
             found = RULES[_known_name(module)](self, module, names)
-        except _No as no:
-            self.problems.append(f"{_where(theirs)}{module}: {no}")
+        except (_No, ValueError) as no:  # ValueError: a setting that our layer refuses
+            why = str(no).rstrip(".")
+            what = one_line(" ".join(str(module).split()))
+            self.problems.append(f"{_where(theirs)}{what}: {why}")
             return []
+        if any(isinstance(layer, layers.Linear) for layer in found):  # its weights follow the order
+            self._flat = False
+        self.minds_order |= self._flat and not all(isinstance(part, IN_ANY_ORDER) for part in found)
         if len(found) > 1:
             found = [layers.Sequential(found)]
         if found:
@@ -143,15 +160,19 @@ class Chain:
     def _check_hooks(self, module: Any, theirs: str) -> None:
         """Hooks may change what a module does."""
         hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-        if any(getattr(module, name, None) for name in hooks):
-            self.problems.append(
-                f"{_where(theirs)}{type(module).__name__}: it has hooks, which may change what it "
-                "does. Remove them"
-            )
+        # A module that is one layer here may be made of others there.
+        inner = module.named_modules() if self._has_rule(module) else [("", module)]
+        for name, part in inner:
+            what = f"{_where('.'.join(filter(None, [theirs, name])))}{type(part).__name__}"
+            if any(getattr(part, hook, None) for hook in hooks):
+                self.problems.append(f"{what}: it has hooks, which may change what it does. "
+                                     "Remove them")  # fmt: skip
+            if "forward" in vars(part):
+                self.problems.append(f"{what}: its forward was replaced by another")
 
     # -- what rules ask and tell ----------------------------------------------------------------
 
-    def no(self, why: str) -> None:
+    def no(self, why: str) -> NoReturn:
         """Say that there is no layer for the module at hand."""
         raise _No(why)
 
@@ -193,6 +214,7 @@ class Chain:
         if self.first and self.transposed:
             order = [self.axes + 1, *range(1, self.axes + 1)] if self.axes else [1]
             found.insert(0, layers.Transpose(order))
+        self._flat |= self.first and not self.transposed
         self.first, self.axes, self._begun = False, 0, True
         return found
 

@@ -37,7 +37,9 @@ def from_module(
     children in the order in which they were set, if an ``example`` proves it to be that.
 
     The model takes what the module takes, but images as (samples, height, width, channels) and what
-    convolutions over sequences take as (samples, steps, channels); its outputs are so as well.
+    convolutions over sequences take as (samples, steps, channels); its outputs are so as well. A
+    module that flattens images before anything else does not tell that they are images: then give
+    an ``example``, or the model flattens what it is given as the module does.
 
     Parameters
     ----------
@@ -73,13 +75,7 @@ def from_module(
     --------
     See ``docs/pytorch-and-keras.md``.
     """
-    with needs("chainrule.pytorch.from_module", "torch", "torch"):
-        import torch
-    if not isinstance(module, torch.nn.Module):
-        raise TypeError(
-            f"from_module: needs a torch.nn.Module, got {type(module).__name__}. "
-            "For a state dict build the net, and use load_state_dict."
-        )
+    torch = _torch("from_module", module)
     if not untie:
         _refuse_shared(module)
     example = None if example is None else _tensor(torch, example, module)
@@ -107,11 +103,24 @@ def module_names(
 
     Raises
     ------
-    TypeError
+    TypeError, ValueError, ModuleNotFoundError
         As :func:`from_module`.
     """
+    _torch("module_names", module)
     chain, _ = _build(module, example, converters)
     return chain.names
+
+
+def _torch(owner: str, module: Any) -> Any:
+    """Return PyTorch, after a look at what should be its module."""
+    with needs(f"chainrule.pytorch.{owner}", "torch", "torch"):
+        import torch
+    if not isinstance(module, torch.nn.Module):
+        raise TypeError(
+            f"{owner}: needs a torch.nn.Module, got {type(module).__name__}. "
+            "For a state dict build the net, and use load_state_dict."
+        )
+    return torch
 
 
 def _build(
@@ -126,11 +135,18 @@ def _build(
             raise TypeError(f"from_module: no layers for {'; '.join(chain.problems)}.")
         if not found:
             raise TypeError(f"from_module: {type(module).__name__} has no layers.")
+        if chain.minds_order and not transposed:
+            continue
         net = Sequential(found)
         places, ends_flat = places_of(net, chain.names, chain.input_shape)
         if not ends_flat:
             break
-        # No linear layer after the flattening of images: their order is changed by a Transpose.
+        # Flattened images meet no linear layer, whose weights could be laid in our order: the
+        # images are transposed before they are flattened.
+    else:
+        raise ValueError(
+            "from_module: whether it is images that are flattened is not known. Give an example."
+        )
     own = {id(part) for layer in chain.own for part in layer.walk()}
     places = [place for place in places if id(place.layer) not in own]
     state = {name: value for name, value in module.state_dict().items() if not chain.is_own(name)}

@@ -17,8 +17,17 @@ ELEMENTWISE = (
     layers.Sigmoid, layers.Tanh, layers.Softmax, layers.LogSoftmax, layers.Dropout,
 )  # fmt: skip
 VECTORS = (layers.BatchNorm, layers.LayerNorm)  # act on vectors of channels
+# Their modules take the channels on axis 1: what comes to them is images, or sequences so laid.
+CHANNELS_FIRST = (
+    Convolution, Images, layers.BatchNorm, layers.GroupNorm, layers.SpatialDropout,
+)  # fmt: skip
 # One module each in PyTorch, whatever they are made of here.
 WHOLE = (layers.Bidirectional, layers.TransformerBlock)
+# What they put out has its last axis where PyTorch has it too.
+CHANNELS_LAST = (
+    *WHOLE, Recurrent, layers.MultiHeadAttention, layers.Embedding, layers.LearnedPositions,
+    layers.GlobalAvgPool,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,10 +61,10 @@ class _Walk:
     """What is known of the values between two layers."""
 
     channels: int | None = None
-    images: bool = False
+    images: bool | None = False  # whether PyTorch has the channels on axis 1; None: not known
     flat: int | None = 1  # channels of the images that were flattened; None: not known
     sources: list[str] = field(default_factory=list)  # since the last linear layer, it included
-    reshaped: int = 1  # channels of what a Reshape just made
+    reshaped: tuple[int, ...] = ()  # the shape that a Reshape just made
 
 
 def places_of(
@@ -71,9 +80,10 @@ def places_of(
         If a name is given for a layer that is not there, or it is not known how many channels
         flattened images had.
     """
-    walk = _Walk()
-    if input_shape is not None and len(input_shape) > 1:
-        walk = _Walk(channels=int(input_shape[-1]), images=len(input_shape) == 3)
+    walk = _Walk(images=None)
+    if input_shape is not None and len(input_shape):
+        images = {1: False, 3: True}.get(len(input_shape))
+        walk = _Walk(channels=int(input_shape[-1]), images=images)
     found: dict[str, Place] = {}
     walk = _visit(net, "", walk, found)
     known = {path for path, _ in net.named_layers()}
@@ -137,9 +147,11 @@ def _visit(layer: Layer, path: str, walk: _Walk, found: dict[str, Place]) -> _Wa
             walk = _visit(child, start + name, walk, found)
         return walk
     if isinstance(layer, layers.Residual):
+        past = walk
         if layer.shortcut is not None:
-            _visit(layer.shortcut, f"{start}shortcut", replace(walk, sources=[]), found)
-        return _visit(layer.inner, f"{start}inner", replace(walk, sources=[]), found)
+            past = _visit(layer.shortcut, f"{start}shortcut", replace(walk, sources=[]), found)
+        end = _visit(layer.inner, f"{start}inner", replace(walk, sources=[]), found)
+        return _joined(layer, [end, past])
     if isinstance(layer, (layers.Concatenate, layers.Add)):
         ends = [
             _visit(child, start + name, replace(walk, sources=[]), found)
@@ -151,7 +163,12 @@ def _visit(layer: Layer, path: str, walk: _Walk, found: dict[str, Place]) -> _Wa
 
 def _joined(layer: Layer, ends: list[_Walk]) -> _Walk:
     """Return what is known where branches come together."""
-    if isinstance(layer, layers.Add):
+    if not isinstance(layer, layers.Concatenate):
+        if len({end.flat for end in ends}) > 1:
+            raise ValueError(
+                f"{layer!r}: one of its ways has flattened images in PyTorch's order, another a "
+                "linear layer's outputs in ours: they cannot be added up in both."
+            )
         return ends[0]
     counts = [end.channels for end in ends]
     total = None if None in counts else sum(n for n in counts if n is not None)
@@ -163,13 +180,13 @@ def _joined(layer: Layer, ends: list[_Walk]) -> _Walk:
 def _visit_one(layer: Layer, path: str, walk: _Walk, found: dict[str, Place]) -> _Walk:
     """Note the place of a layer that is no container."""
     walk = replace(walk, sources=list(walk.sources))
-    if isinstance(layer, (Convolution, Images)) and walk.reshaped > 1:
-        for source in walk.sources:  # what stands before the Reshape makes channels-last images
-            found[source] = replace(found[source], unflat=walk.reshaped)
-    if isinstance(layer, ELEMENTWISE):
+    if isinstance(layer, CHANNELS_FIRST):
+        walk = _channels_first(walk, found)
+    if isinstance(layer, ELEMENTWISE) or (isinstance(layer, layers.Rescale) and walk.flat == 1):
         return walk
     place = Place(layer, path, path)
-    if layer.owned_shapes() or isinstance(layer, WHOLE):
+    # A container that is not known is refused later, for what it holds.
+    if any(part.owned_shapes() for part in layer.walk()):
         found[path] = place
 
     if isinstance(layer, Convolution):
@@ -177,27 +194,65 @@ def _visit_one(layer: Layer, path: str, walk: _Walk, found: dict[str, Place]) ->
     if isinstance(layer, Images):
         return _Walk(walk.channels, images=True)
     if isinstance(layer, layers.Flatten):
-        if walk.images:
-            return _Walk(flat=walk.channels)
-        return replace(walk, channels=None)
+        return _flattened(walk)
+    if isinstance(layer, layers.Reshape):
+        return _reshaped(layer, walk)
+    if isinstance(layer, layers.Transpose):
+        return _transposed(layer, walk)
     if isinstance(layer, VECTORS):
         if walk.flat != 1:
             found[path] = replace(place, flat=_known(walk.flat, layer))
         elif walk.sources:
             walk.sources.append(path)
+        # Without more to go by, LayerNorm has the channels last in PyTorch too.
+        return replace(walk, channels=layer.n, images=bool(walk.images))
+    if isinstance(layer, layers.GroupNorm):
+        if walk.flat != 1:
+            raise ValueError(
+                f"{layer!r}: after the flattening of images its groups are others than PyTorch's."
+            )
         return replace(walk, channels=layer.n)
-    if isinstance(layer, layers.GroupNorm) and walk.images:
-        return replace(walk, channels=layer.n)
-    if isinstance(layer, layers.GroupNorm) and walk.flat != 1:
-        raise ValueError(
-            f"{layer!r}: after the flattening of images its groups are others than PyTorch's."
-        )
     if isinstance(layer, layers.Linear):
         if walk.flat != 1:
             found[path] = replace(place, flat=_known(walk.flat, layer))
         return _Walk(sources=[path])
-    if isinstance(layer, layers.Reshape) and not walk.images and len(layer.shape) > 1:
-        return _Walk(layer.shape[-1], sources=walk.sources, reshaped=layer.shape[-1])
+    if isinstance(layer, CHANNELS_LAST):
+        return _Walk()
+    # A layer that is not known here: what it does to the order of the values is not known either.
+    return _Walk(images=walk.images, flat=1 if walk.flat == 1 else None)
+
+
+def _channels_first(walk: _Walk, found: dict[str, Place]) -> _Walk:
+    """Return what is known of the values where a module takes the channels on axis 1."""
+    if walk.reshaped:  # what stands before the Reshape makes channels-last images
+        for source in walk.sources:
+            found[source] = replace(found[source], unflat=walk.reshaped[-1])
+        return _Walk(walk.reshaped[-1], images=True)
+    return replace(walk, images=True) if walk.images is None else walk
+
+
+def _flattened(walk: _Walk) -> _Walk:
+    """Return what is known of values laid end to end."""
+    if walk.images:
+        return _Walk(flat=walk.channels)
+    return replace(walk, channels=None, images=False, reshaped=())
+
+
+def _reshaped(layer: layers.Reshape, walk: _Walk) -> _Walk:
+    if len(layer.shape) == 1:
+        return _flattened(walk)
+    if walk.images:
+        return _Walk()
+    return _Walk(layer.shape[-1], sources=walk.sources, reshaped=tuple(layer.shape))
+
+
+def _transposed(layer: layers.Transpose, walk: _Walk) -> _Walk:
+    last = len(layer.axes)
+    if layer.axes[-1] == last:  # the channels stay where they are
+        return replace(walk, reshaped=())
+    if walk.reshaped and tuple(layer.axes) == (*range(2, last + 1), 1):
+        # As PyTorch's Unflatten makes images, and then channels-last.
+        return _Walk(walk.reshaped[0], images=True)
     return _Walk()
 
 
@@ -206,6 +261,7 @@ def _known(channels: int | None, layer: Layer) -> int:
         raise ValueError(
             f"{layer!r}: the images that are flattened before it have an unknown number of "
             "channels, so PyTorch's order of them is unknown. Give input_shape, as "
-            "(height, width, channels); to from_module an example."
+            "(height, width, channels), to from_module an example, where the first layers do not "
+            "tell."
         )
     return channels

@@ -55,7 +55,7 @@ def to_state_dict(
     >>> list(to_state_dict(net, names={"out": "0"}, arrays=True))
     ['out.weight', 'out.bias']
     """
-    places, _ = places_of(model._net, names, input_shape)
+    places = _places("to_state_dict", model, names, input_shape)
     _check("to_state_dict", places)
     state = {  # copies: the arrays are the caller's
         (f"{place.prefix}.{name}" if place.prefix else name): np.array(array, order="C")
@@ -115,8 +115,19 @@ def load_state_dict(
         raise TypeError(
             f"load_state_dict: needs a dict of arrays, got {type(state_dict).__name__}.{hint}"
         )
-    places, _ = places_of(model._net, names, input_shape)
+    places = _places("load_state_dict", model, names, input_shape)
     read_into("load_state_dict", places, state_dict)
+
+
+def _places(
+    owner: str,
+    model: Model,
+    names: Mapping[str, str] | None,
+    input_shape: Sequence[int] | None,
+) -> list[Place]:
+    if not isinstance(model, Model):
+        raise TypeError(f"{owner}: needs a chainrule.Model, got {type(model).__name__}.")
+    return places_of(model._net, names, input_shape)[0]
 
 
 def read_into(owner: str, places: Sequence[Place], state_dict: Mapping[str, Any]) -> None:

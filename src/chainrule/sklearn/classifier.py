@@ -53,8 +53,8 @@ validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, max_fun
     class_weight : dict, "balanced" or None
         How much a sample of each class counts.
     callbacks : list of Callback, optional
-        Told of each turn of the training. They are used as they are, so that what they saw can be
-        read afterwards.
+        Told of each turn of the training; L-BFGS, which goes by no mini-batches and epochs, has
+        nothing to tell. They are used as they are, so that what they saw can be read afterwards.
 
     Attributes
     ----------

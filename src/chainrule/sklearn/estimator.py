@@ -296,6 +296,8 @@ class NeuralNet(Holder):
         if (X is None) != (y is None):
             given, missing = ("X_val", "y_val") if y is None else ("y_val", "X_val")
             raise ValueError(f"{given} is provided, but {missing} was not provided.")
+        if X is None and weights is not None:
+            raise ValueError("sample_weight_val is provided, but X_val was not provided.")
         if X is None:
             return None
         X = self._checked(X, reset=False)

@@ -56,10 +56,10 @@ def hidden_sizes(sizes: Any) -> list[int]:
         If one is no whole number greater than 0.
     """
     widths = list(sizes) if np.iterable(sizes) else [sizes]
-    if any(width <= 0 for width in widths):
-        raise ValueError(f"hidden_layer_sizes must be > 0, got {widths}.")
     if not all(isinstance(width, (int, np.integer)) for width in widths):
         raise ValueError(f"hidden_layer_sizes must be whole numbers, got {widths}.")
+    if any(width <= 0 for width in widths):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {widths}.")
     return [int(width) for width in widths]
 
 
@@ -89,6 +89,8 @@ def mlp_layers(
     hidden = len(sizes) - 2
     activations = each("activation", activation, hidden)
     shares = each("dropout", dropout, hidden)
+    if not all(isinstance(share, (int, float, np.number)) and 0 <= share < 1 for share in shares):
+        raise ValueError(f"dropout: a share is a number from 0 to less than 1, got {shares}.")
     layers: list[Layer] = []
     for i, (n_in, n_out) in enumerate(pairwise(sizes)):
         layers.append(Linear(n_in, n_out, initializer="glorot"))

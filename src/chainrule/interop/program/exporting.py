@@ -14,6 +14,7 @@ from chainrule.interop.program.writer import Writer
 from chainrule.layer import Array
 from chainrule.losses import BinaryCrossEntropy, CrossEntropy, SoftmaxCrossEntropy
 from chainrule.model import Model
+from chainrule.outline import checked_shape, trace
 from chainrule.storage import write_atomically
 
 __all__ = ["export"]
@@ -151,24 +152,21 @@ def _check(model: Model) -> None:
 
 
 def _checked_shape(model: Model, input_shape: int | Sequence[int]) -> tuple[int, ...]:
-    shape = tuple(int(n) for n in np.atleast_1d(np.asarray(input_shape, dtype=int)))
+    shape = checked_shape("export", input_shape)
     model.predict(np.zeros((1, *shape)))
     return shape
 
 
 def _write_layers(model: Model, writer: Writer, shape: tuple[int, ...] | None) -> None:
     """Write the lines of the net, and of each outer layer the shape that it gives, if known."""
-    shapes = [""] * len(model.layers)
+    shapes: dict[str, str] = {}
     if shape is not None:
-        training, model.training = model.training, False
-        x = model._as_input(np.zeros((1, *shape)))
-        for i, layer in enumerate(model.layers):
-            x = layer.forward(x)
-            shapes[i] = f" gives {_shape_of(x.shape[1:])}"
-        model.training = training
+        sample = model._as_input(np.zeros((1, *shape)))
+        trace(model._net, sample, lambda path, y: shapes.update({path: _shape_of(y.shape[1:])}))
     with writer.inside():
         for i, layer in enumerate(model.layers):
-            writer.layer(layer, str(i), "x", shapes[i])
+            more = f" gives {shapes[str(i)]}" if shapes else ""
+            writer.layer(layer, str(i), "x", more)
 
 
 def _shape_of(shape: Sequence[int]) -> str:

@@ -117,7 +117,8 @@ def flatten(x: Array) -> Array:
 
 def reshape(x: Array, shape: tuple[int, ...]) -> Array:
     """Give each sample another shape; one length may be -1: what is left for it."""
-    return x.reshape(len(x), *shape)
+    left = math.prod(x.shape[1:]) // abs(math.prod(shape))
+    return x.reshape(len(x), *(left if n == -1 else n for n in shape))
 
 
 def part(
@@ -335,7 +336,8 @@ def group_norm(
     epsilon: float = 1e-5,
 ) -> Array:
     """Give each group of channels mean 0 and variance 1 over a whole sample; scale and shift."""
-    parts = x.reshape(len(x), -1, groups, x.shape[-1] // groups)
+    places, channels = math.prod(x.shape[1:-1]), x.shape[-1]
+    parts = x.reshape(len(x), places, groups, channels // groups)
     mean = parts.mean(axis=(1, 3), keepdims=True)
     variance = parts.var(axis=(1, 3), keepdims=True)
     return ((parts - mean) / np.sqrt(variance + epsilon)).reshape(x.shape) * scale + shift
@@ -459,7 +461,9 @@ def attention(
     depth, shared = width // heads, key_value_heads or heads
     # Queries, keys and values side by side; each as (samples, heads, steps, depth).
     parts = np.split(x @ weights + biases, [width, width + shared * depth], axis=-1)
-    q, k, v = (part.reshape(samples, steps, -1, depth).swapaxes(1, 2) for part in parts)
+    q, k, v = (
+        part.reshape(samples, steps, part.shape[2] // depth, depth).swapaxes(1, 2) for part in parts
+    )
     if rotary:
         q, k = rotate(q), rotate(k)
     k, v = (np.repeat(part, heads // shared, axis=1) for part in (k, v))

@@ -218,13 +218,18 @@ def _output_lengths(net: Model, shape: tuple[Dim, ...]) -> tuple[int, ...]:
     """Run a sample of zeros, so that a shape that does not fit is told in the layer's words."""
     if all(isinstance(n, int) for n in shape[1:]):
         return _run(net, [int(n) for n in shape[1:]])
-    lengths = [*range(1, 65), 128, 256, 512, 1024]  # the shortest that the net takes
-    for n in lengths[:-1]:
+    open_lengths = sum(not isinstance(n, int) for n in shape[1:])
+    longer = [128, 256, 512, 1024] if open_lengths == 1 else [128, 256]
+    why: ValueError | None = None
+    for n in [*range(1, 65), *longer]:  # the shortest that the net takes
         try:
             return _run(net, [dim if isinstance(dim, int) else n for dim in shape[1:]])
-        except ValueError:
-            continue
-    return _run(net, [dim if isinstance(dim, int) else lengths[-1] for dim in shape[1:]])
+        except ValueError as error:
+            why = error
+    raise ValueError(
+        f"onnx.export: the net takes no sample in which the open lengths are {longer[-1]}, or "
+        f"shorter: give numbers in input_shape. {why}"
+    ) from None
 
 
 def _run(net: Model, sample: Sequence[int]) -> tuple[int, ...]:
