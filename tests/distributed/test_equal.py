@@ -4,9 +4,9 @@ import functools
 
 import numpy as np
 import pytest
+import worker_cases as cases
 
 import chainrule as cr
-from distributed import cases
 
 ALL = [case.__name__ for case in (*cases.EQUAL, *cases.OTHERS)]
 # Three on two cores wait for each other: what another number of workers may change.
@@ -23,7 +23,7 @@ def runs(tmp_path_factory, run_alone):
     @functools.cache
     def of_size(size):
         folder = tmp_path_factory.mktemp("cases")
-        done = run_alone(size, "cases.py", folder, *NAMES[size])
+        done = run_alone(size, "worker_cases.py", folder, *NAMES[size])
         assert done.returncode == 0, done.stderr
         return [dict(np.load(folder / f"{rank}.npz")) for rank in range(size)]
 

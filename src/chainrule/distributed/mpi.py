@@ -163,9 +163,10 @@ class MPIWorkers(Workers):
         if failures != self.size:  # the others have come to their end: each goes its own way
             return
         said: list[str] = self._ends.allgather(str(error))
-        if not self.first and said[self.rank] == said[0]:
-            sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # worker 0 says it; until the end
+        if not self.first and said[self.rank] == said[0]:  # worker 0 prints it
             error.said_elsewhere = True  # type: ignore[attr-defined]  # the command asks
+            if isinstance(error, SystemExit):
+                error.code = _code(error)  # words in it would be printed
 
     def close(self) -> None:
         """Wait until all have come to their end."""
@@ -180,7 +181,7 @@ class MPIWorkers(Workers):
         lines += traceback.format_exception(error)
         with contextlib.suppress(Exception):
             sys.stdout.flush()
-            # In one piece, and not to sys.stderr: it may be silent since an error that all had.
+            # In one piece: other workers may print too.
             os.write(2, "".join(lines).encode("utf-8", "backslashreplace"))
         time.sleep(FORWARDING)
 
@@ -198,7 +199,8 @@ class MPIWorkers(Workers):
         self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
     ) -> None:
         self.failed(error)
-        self._hook(kind, error, trace)
+        if not getattr(error, "said_elsewhere", False):
+            self._hook(kind, error, trace)
 
 
 class _Sums(Pending):

@@ -59,7 +59,8 @@ class Watchdog:
             if since is not None and time.monotonic() - since > self.timeout:
                 self._end(
                     f"it has waited {self.timeout:g} s for {self._what}: another worker is "
-                    "stopped, cut off or very slow. Look at it, or allow more: timeout=SECONDS."
+                    "stopped, cut off, very slow, or does something else. Look at it, or allow "
+                    "more: timeout=SECONDS."
                 )
             if os.getppid() != self._parent:
                 self._end("what started it is gone.")

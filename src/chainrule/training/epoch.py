@@ -105,7 +105,7 @@ class Loop:
         if run.phase == BETWEEN:
             self.hooks.finish()
             if self.team is not None:
-                self.team.between_epochs()
+                self.team.agree()
             return run.epoch < run.epochs and not run.stop
         return True
 
@@ -119,6 +119,8 @@ class Loop:
             hooks.tell("on_epoch_begin")
         if run.phase == STEPS:
             hooks.finish()
+            if self.team is not None:
+                self.team.agree()
             self.steps()
             if not np.isfinite(run.model.parameters).all():  # the last step's gradients were not
                 run.sound = False
@@ -191,12 +193,12 @@ class Loop:
 
     def parts_of_a_step(self, first: Any, rest: Iterator[Any]) -> Iterable[Any]:
         """Return the mini-batches of one step, each made when the one before has been used."""
-        if self.accumulate == 1:
-            return (first,) if first is not None else ()
-        parts = itertools.chain(
-            (first,), itertools.islice(rest, min(self.accumulate, sys.maxsize) - 1)
-        )
-        return (part for part in parts if part is not None)
+        parts: Iterable[Any] = (first,)
+        if self.accumulate > 1:
+            parts = itertools.chain(
+                parts, itertools.islice(rest, min(self.accumulate, sys.maxsize) - 1)
+            )
+        return parts if self.team is None else self.team.with_samples(parts)
 
     def heed(self) -> None:
         """Let a signal that came act now; several workers heed it together."""

@@ -80,6 +80,9 @@ class Snapshots:
         state, path = found
         before = self.take()
         try:
+            # What a single process wrote says nothing of several.
+            state = {"workers": {"generators": []}, **state}
+            state["data"] = {"streams": 1, **state["data"]}
             self._compare(state["settings"])
             for name in ("optimizer", "pace", "data", "run"):
                 check_state(state[name], before[name], name)
@@ -93,7 +96,7 @@ class Snapshots:
             raise ValueError(f"train: cannot go on from {path}: {why}") from error
         if verbose:
             print(f"Going on from {path}.", flush=True)
-            streams = self.parts["data"].get_state()["streams"]
+            streams = state["data"]["streams"]
             if streams != self.workers.size:
                 print(
                     f"It was begun by {streams} worker{'s' * (streams > 1)}: a step still takes "

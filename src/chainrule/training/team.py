@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -72,6 +72,7 @@ class Team:
         self._met = False
         self._share = 0.0  # this worker's weight in the mean
         self._synchronise = parallel.synchronise_norms
+        self._needs_samples = False  # whether each must have some of every mini-batch
         self._overlaps = overlap
         self._overlap: Overlap | None = None
         self._sharded: Sharded | None = None
@@ -82,10 +83,12 @@ class Team:
     def __enter__(self) -> Self:
         """Begin alike, or say in what one differs."""
         with self._told():
-            shake_hands(self.workers, self.run.model, self.settings)
+            settings = {**self.settings, "callbacks of a step": self._asks}
+            shake_hands(self.workers, self.run.model, settings)
         self.generators.begin()
         if self._synchronise:
-            set_across(self.run.model, Across(self.workers, self.run.model.cost))
+            across = Across(self.workers, self.run.model.cost)
+            self._needs_samples = set_across(self.run.model, across)
         if self._shards:
             self._sharded = Sharded(self.run.optimizer, self.workers, self.run.model)
         if self._overlaps:
@@ -106,9 +109,10 @@ class Team:
             set_across(self.run.model, None)
         with self._told():
             if error is not None:
+                self.generators.go_back()
                 raise error
             self.compare()
-        self.generators.end()
+            self.generators.end()
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
@@ -123,6 +127,18 @@ class Team:
     def begin_step(self) -> None:
         """Note where the run stands before a step."""
         self._before, self._met = (self.run.total, self.run.count), False
+
+    def with_samples(self, parts: Iterable[Any]) -> Iterator[Any]:
+        """Yield the mini-batches of a step in which this worker has a sample."""
+        for part in parts:
+            if part is not None:
+                yield part
+            elif self._needs_samples:
+                raise ValueError(
+                    f"train: worker {self.workers.rank} has no sample in a mini-batch of step "
+                    f"{self.run.step}, and batch normalisations over all workers need one of each. "
+                    "Leave out what is left at the end: Batches(..., drop_last=True)."
+                )
 
     def average(self, mean: MeanGradient | None) -> None:
         """Put the mean gradient of all into each, and the mean loss into the run.
@@ -187,7 +203,7 @@ class Team:
         if self.run.step % self.check_every == 0:
             self.compare()
 
-    def between_epochs(self) -> None:
+    def agree(self) -> None:
         """Do so where no step is being made."""
         stop, *signals = self._sum([float(self.run.stop), *self._signals()])
         self.run.stop = stop > 0

@@ -1,4 +1,4 @@
-"""What the tests let several workers do: python cases.py FOLDER CASE..., started by mpiexec.
+"""What the tests let several workers do: python worker_cases.py FOLDER CASE..., started by mpiexec.
 
 Each case trains something and returns arrays; every worker writes them into FOLDER/RANK.npz. The
 tests call the same cases in one process, with as many mini-batches a step.
