@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -180,8 +181,8 @@ class Snapshots:
 def settings_of(model: Model, **others: Any) -> dict[str, Any]:
     """Return in words what a training was built with."""
     return {
-        "layers": [repr(layer) for layer in model.layers],
-        "loss": repr(model.cost),
+        "layers": [_in_words(layer) for layer in model.layers],
+        "loss": _in_words(model.cost),
         "float type": model.dtype.name,
         **{name: _in_words(value) for name, value in others.items()},
     }
@@ -190,6 +191,6 @@ def settings_of(model: Model, **others: Any) -> dict[str, Any]:
 def _in_words(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    # Not the repr of a function: it has an address, another in each process.
-    name = getattr(value, "__qualname__", None)
-    return repr(value) if name is None else name
+    name = getattr(value, "__qualname__", None)  # a function
+    # An address, of a function or another thing in it, is not the same in another process.
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value)) if name is None else name
