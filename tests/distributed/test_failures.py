@@ -82,7 +82,7 @@ def failures(tmp_path_factory, start, finish):
     """Return how those end in which one worker fails, and their folders; all run at once."""
     folders = {mode: tmp_path_factory.mktemp(mode) for mode in FAILING}
     began = time.monotonic()
-    children = {m: start(2, "faulty.py", m, folder, 3) for m, folder in folders.items()}
+    children = {m: start(2, "faulty.py", m, folder, 5) for m, folder in folders.items()}
     done = {mode: finish(child) for mode, child in children.items()}
     assert time.monotonic() - began < SOON
     return {mode: (done[mode], folders[mode]) for mode in FAILING}
@@ -116,7 +116,7 @@ def test_one_that_fails_when_all_is_done_is_told_and_keeps_nobody(failures):
 def test_one_that_is_stopped_or_cut_off_ends_all_in_the_time_allowed(failures):
     done, _ = failures["stop"]
     assert done.returncode not in (0, None)
-    assert "it has waited 3 s for" in done.stderr
+    assert "it has waited 5 s for" in done.stderr
 
 
 def test_one_that_is_killed_ends_all_and_the_restart_gives_the_same(run, tmp_path, undisturbed):

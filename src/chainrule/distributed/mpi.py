@@ -155,7 +155,8 @@ class MPIWorkers(Workers):
         """Tell the others of an error; it must then come out."""
         if error is self._settled:
             return
-        failures = self._end(failed=True, seconds=GRACE)
+        # The others' patience must not end first: their words would be in the place of these.
+        failures = self._end(failed=True, seconds=min(GRACE, self._watchdog.timeout / 2))
         if failures is None:  # the others are at work, and wait for this one
             self._report(error)
             self._mpi.COMM_WORLD.Abort(_code(error))
