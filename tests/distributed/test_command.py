@@ -138,6 +138,7 @@ def test_a_signal_ends_them_in_order(tmp_path):
         (["nosuch.csv"], 2, "nosuch.csv: there is no such file"),
         (["--lr", "0"], 2, "--lr must be greater than 0"),
         (["--out", "/dev/null/x"], 1, "cannot write into /dev/null/x"),
+        (["--lr", "1e4", "--out", "run"], 1, "the loss diverges"),
     ],
 )
 def test_what_all_do_wrong_is_said_once(tmp_path, words, code, said):
