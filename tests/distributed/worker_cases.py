@@ -53,6 +53,14 @@ def weighted(workers, **options):
     return trained(workers, data=data, options=options)
 
 
+def idle(workers, **options):
+    """Train with mini-batches so small that in many a worker has no sample with a weight."""
+    x, y = samples(40)
+    weights = np.random.default_rng(3).random(len(x)) * (np.arange(len(x)) % 3 == 0)
+    data = cr.Batches(x, y, 3, seed=2, sample_weights=weights)
+    return trained(workers, data=data, options=options, optimizer=cr.SGD(0.1))
+
+
 def accumulated(workers, **options):
     return trained(workers, accumulate=2, clip_norm=0.5, options=options)
 
@@ -152,7 +160,7 @@ def one_sample(workers, **options):
 # Those that several workers do as one does, to rounding.
 EQUAL = [
     plain, weighted, accumulated, momentum, scaled, wide, normed, listed, unsized, few, from_files,
-    judged, frozen, classes, one_sample,
+    judged, frozen, classes, one_sample, idle,
 ]  # fmt: skip
 
 

@@ -121,11 +121,7 @@ class Feed:
     def _share_of_epoch(self) -> Iterator[tuple[Any, ...] | None]:
         for part in shared(self.batches, self.used, self.share):
             self.used += 1
-            batch = None if part is None else next(checked_batches("train", [part], 3))
-            # Samples of which none counts have no mean; another worker's may.
-            if batch is not None and self.share.size > 1 and len(batch) == 3:
-                batch = batch if np.any(np.asarray(batch[2]) != 0) else None
-            yield batch
+            yield None if part is None else next(checked_batches("train", [part], 3))
 
     def end_epoch(self) -> None:
         """Stand before the next epoch."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Team"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-HEAD = 7  # of a message: ended, weight, loss, samples, save, and the signals
+HEAD = 8  # of a message: ended, weight, loss, samples, idle samples, save, and the signals
 BLOCK = 1 << 18  # gradients that are scaled at a time: they stay in the cache until they travel
 
 
@@ -70,6 +70,7 @@ class Team:
         self._signal: int | None = None
         self._before = 0.0, 0  # the run's sum of losses, and of how many, before the step
         self._met = False
+        self._idle = 0  # samples of it in mini-batches of this worker of which none has a weight
         self._share = 0.0  # this worker's weight in the mean
         self._synchronise = parallel.synchronise_norms
         self._needs_samples = False  # whether each must have some of every mini-batch
@@ -127,13 +128,17 @@ class Team:
     def begin_step(self) -> None:
         """Note where the run stands before a step."""
         self._before, self._met = (self.run.total, self.run.count), False
+        self._idle = 0
 
     def with_samples(self, parts: Iterable[Any]) -> Iterator[Any]:
-        """Yield the mini-batches of a step in which this worker has a sample."""
+        """Yield the mini-batches of a step in which this worker has a sample that counts."""
         for part in parts:
-            if part is not None:
+            # Of samples without a weight there is no mean; those of other workers may have some.
+            if part is not None and (len(part) < 3 or np.any(np.asarray(part[2]) != 0)):
                 yield part
-            elif self._needs_samples:
+                continue
+            self._idle += 0 if part is None else len(part[0])
+            if self._needs_samples:
                 raise ValueError(
                     f"train: worker {self.workers.rank} has no sample in a mini-batch of step "
                     f"{self.run.step}, and batch normalisations over all workers need one of each. "
@@ -173,16 +178,17 @@ class Team:
         if weight is None:
             weight = run.model.cost.total_weight() if own else 0.0
         due = self.workers.first and self.checkpoint is not None and self.checkpoint.due(run.step)
-        told = self._message([0, weight, weight * loss, own, due, *self._signals()])
+        told = self._message([0, weight, weight * loss, own, self._idle, due, *self._signals()])
         for array, values in self._states(told):
             np.multiply(array, own, out=values)
         self.workers.sum(told)
         self._check_ended(told, run.step - 1)
-        _, whole, losses, samples, saves, *signals = told[:HEAD].tolist()
+        _, whole, losses, samples, idle, saves, *signals = told[:HEAD].tolist()
         if not samples:
             raise ValueError(f"train: no worker has a sample in step {run.step}.")
         self._share, self._met, self.saves = weight / whole, True, saves > 0
-        run.total, run.count = total + losses / whole * samples, count + round(samples)
+        run.total = total + losses / whole * (samples + idle)
+        run.count = count + round(samples + idle)
         self._hear(signals)
         for array, values in self._states(told):
             np.divide(values, samples, out=array, casting="same_kind")
