@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from chainrule.model import Model
 from chainrule.optimizers import SGD, Optimizer
 from chainrule.schedules import Schedule
 from chainrule.state import Stateful
+from chainrule.training.alone import Alone
 from chainrule.training.callbacks import Callback
 from chainrule.training.checkpoint import Checkpoint
 from chainrule.training.data_parallel import DataParallel, as_parallel
@@ -29,9 +30,6 @@ from chainrule.training.progress import progress_shown_here
 from chainrule.training.resuming import Snapshots, settings_of
 from chainrule.training.run import Run
 from chainrule.training.steps import Clip, Pace
-
-if TYPE_CHECKING:
-    from chainrule.training.team import Team
 
 __all__ = ["Run", "train"]
 
@@ -206,9 +204,7 @@ def train(
         settings={**settings, "validation data": length_of(validation_data),
                   "metrics": list(wanted), "number of epochs": run.epochs, "resume": resume},
     )  # fmt: skip
-    if team is not None:
-        parts["workers"] = team.generators
-    snapshots = Snapshots(checkpoint, settings, parts, team)
+    snapshots = Snapshots(checkpoint, settings, parts | team.remembers(), team)
     loop = Loop(
         run, feed, pace, clip, accumulate, hooks, snapshots, interrupts,
         Judge(validation_data, wanted, interrupts, run.workers), divergence, team,
@@ -253,10 +249,10 @@ def _with_rate(optimizer: Optimizer | None, lr: float | None) -> Optimizer:
 def _team(
     parallel: DataParallel, run: Run, hooks: Hooks, interrupts: Interrupts,
     checkpoint: Checkpoint | None, feed: Feed, *, overlap: bool, settings: dict[str, Any],
-) -> Team | None:  # fmt: skip
-    """Return what several workers do together; None for one alone."""
+) -> Alone:  # fmt: skip
+    """Return what several workers do together, or what one alone does."""
     if run.workers.size == 1:
-        return None
+        return Alone(run, interrupts, checkpoint)
     from chainrule.training.team import Team
 
     alike = {

@@ -6,17 +6,14 @@ import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from chainrule.distributed.workers import Workers
 from chainrule.model import Model
 from chainrule.state import State, Stateful, check_state
+from chainrule.training.alone import Alone
 from chainrule.training.checkpoint import Checkpoint
 from chainrule.training.checkpoint_file import check_fits, pack_state, unpack_state
 from chainrule.training.run import Run
-
-if TYPE_CHECKING:
-    from chainrule.training.team import Team
 
 __all__ = ["Snapshots", "settings_of"]
 
@@ -32,8 +29,8 @@ class Snapshots:
         What the training was built with, in words: of another one nothing is taken.
     parts : dict of Stateful
         What remembers something.
-    team : Team, optional
-        Several workers: the first reads and writes, and the others get it from there.
+    team : Alone or Team
+        Of several workers the first reads and writes, and the others get it from there.
     """
 
     def __init__(
@@ -41,10 +38,10 @@ class Snapshots:
         checkpoint: Checkpoint | None,
         settings: dict[str, Any],
         parts: dict[str, Stateful],
-        team: Team | None = None,
+        team: Alone,
     ) -> None:
         self.team = team
-        self.workers = Workers() if team is None else team.workers
+        self.workers = team.workers
         self.checkpoint = checkpoint
         self.settings = settings
         self.parts = parts
@@ -157,7 +154,7 @@ class Snapshots:
             yield
         except BaseException as error:
             # Of several workers all must bring their part.
-            together = self.team is None or self.team.agreed
+            together = self.team.agreed
             if self.checkpoint is not None and run.sound and run.step > 0 and together:
                 state = self.take()
                 try:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from chainrule.layer import Array
+from chainrule.state import Stateful
 from chainrule.training.across import Across, set_across
+from chainrule.training.alone import Alone
 from chainrule.training.callbacks import Callback
 from chainrule.training.data_parallel import DataParallel, Generators, checksums, shake_hands
 from chainrule.training.overlap import Overlap
@@ -32,7 +34,7 @@ HEAD = 8  # of a message: ended, weight, loss, samples, idle samples, save, and 
 BLOCK = 1 << 18  # gradients that are scaled at a time: they stay in the cache until they travel
 
 
-class Team:
+class Team(Alone):
     r"""Averages gradients over the workers, and lets all decide alike.
 
     With :math:`g_r` the gradient of worker r's mean loss, and :math:`W_r` the sum of the weights of
@@ -55,15 +57,12 @@ class Team:
         self, parallel: DataParallel, run: Run, hooks: Hooks, interrupts: Interrupts,
         checkpoint: Checkpoint | None, settings: dict[str, Any], *, overlap: bool,
     ) -> None:  # fmt: skip
-        self.workers = parallel.workers
+        super().__init__(run, interrupts, checkpoint)
+        self.agreed = False
         self.check_every = parallel.check_every
-        self.run = run
-        self.interrupts = interrupts
-        self.checkpoint = checkpoint
         self.settings = settings
         self.generators = Generators(run.model, parallel.workers)
-        self.saves = False  # whether all save after this step
-        self.agreed = False  # whether an error that comes out does so in all workers
+        self._saves = False  # whether all save after this step
         # Only a callback of a step can want to stop there; those that write are not asked.
         self._asks = any(_has_step(c) for c in hooks.callbacks if not c.writes)
         self._state = [array for _, array in run.model.named_state()]
@@ -123,6 +122,10 @@ class Team:
             self.workers.failed(error)
             raise
 
+    def remembers(self) -> dict[str, Stateful]:
+        """Return what a checkpoint has besides: where the generators of all workers stand."""
+        return {"workers": self.generators}
+
     # -- a step ---------------------------------------------------------------------------------
 
     def begin_step(self) -> None:
@@ -146,13 +149,7 @@ class Team:
                 )
 
     def average(self, mean: MeanGradient | None) -> None:
-        """Put the mean gradient of all into each, and the mean loss into the run.
-
-        Parameters
-        ----------
-        mean : MeanGradient, optional
-            Where the gradient is, if several mini-batches made it; else it is the model's.
-        """
+        """Put the mean gradient of all workers into the model, and the mean loss into the run."""
         model = self.run.model
         if not self._met:
             self.meet(None if mean is None else mean.weight)
@@ -186,7 +183,7 @@ class Team:
         _, whole, losses, samples, idle, saves, *signals = told[:HEAD].tolist()
         if not samples:
             raise ValueError(f"train: no worker has a sample in step {run.step}.")
-        self._share, self._met, self.saves = weight / whole, True, saves > 0
+        self._share, self._met, self._saves = weight / whole, True, saves > 0
         run.total = total + losses / whole * (samples + idle)
         run.count = count + round(samples + idle)
         self._hear(signals)
@@ -221,6 +218,10 @@ class Team:
         told = self._message([1])
         self.workers.sum(told)
         self._check_ended(told, self.run.step)
+
+    def due(self) -> bool:
+        """Whether it is time for a checkpoint after this step: as worker 0 has said."""
+        return self._saves
 
     def compare(self) -> None:
         """See that all workers have the same net.
