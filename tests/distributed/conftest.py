@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -25,31 +24,27 @@ def begin(workers, program, *words, cwd=None, **variables):
     )  # fmt: skip
 
 
-def finish(workers, program, *words, **options):
-    """Run a program to its end; return its code, what it said, and how long it took."""
-    start = time.monotonic()
-    with begin(workers, program, *words, **options) as child:
+def ended(child):
+    """Wait for its end; return its code and what it said."""
+    with child:
         try:
             out, err = child.communicate(timeout=LONGEST)
         except subprocess.TimeoutExpired:
             child.kill()
             raise
-    done = subprocess.CompletedProcess(words, child.returncode, out, err)
-    done.seconds = time.monotonic() - start
-    return done
+    return subprocess.CompletedProcess(child.args, child.returncode, out, err)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def start():
     return begin
 
 
-@pytest.fixture
-def run():
-    return finish
+@pytest.fixture(scope="session")
+def finish():
+    return ended
 
 
 @pytest.fixture(scope="session")
-def run_alone():
-    """The same, for fixtures that last longer than a test."""
-    return finish
+def run():
+    return lambda *words, **options: ended(begin(*words, **options))

@@ -1,5 +1,6 @@
 """chainrule train --workers: what a person types."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -49,49 +50,58 @@ def _losses(path):
     return [float(line.split(",")[1]) for line in path.read_text().splitlines()[1:]]
 
 
-def test_two_workers_train_and_one_of_them_speaks(tmp_path):
-    done = finish("--epochs", "2", "--workers", "2", "--out", "run", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "on digits with 2 workers: 1,438 samples" in done.stdout
-    assert done.stdout.count("Epoch 2/2") == 1
-    made = {path.name for path in (tmp_path / "run").iterdir()}
-    assert {"model.safetensors", "history.csv", "curves.png", "run.toml"} <= made
-    assert "workers = 2" in (tmp_path / "run" / "run.toml").read_text()
-    # The same from mpiexec, and from one process with the run's settings.
-    mpiexec = [find_mpiexec(), "-n", "2"]
-    done = finish("--epochs", "2", "--out", "again", cwd=tmp_path, before=mpiexec)
-    assert done.returncode == 0, done.stderr
+def same(one, other):
     for name in ("model.safetensors", "history.csv"):
-        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
-    done = finish("--config", "run/run.toml", "--out", "alone", cwd=tmp_path)
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+
+
+WORDS = ["--epochs", "12", "--dropout", "0.2", "--checkpoint-steps", "5"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Return how two workers trained that mpiexec started, and their folder."""
+    folder = tmp_path_factory.mktemp("whole")
+    mpiexec = [find_mpiexec(), "-n", "2"]
+    done = finish(*WORDS, "--out", "run", cwd=folder, before=mpiexec)
     assert done.returncode == 0, done.stderr
-    losses = [_losses(tmp_path / run / "history.csv") for run in ("run", "alone")]
-    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+    return done, folder / "run"
 
 
-def test_options_of_many_workers(tmp_path):
-    done = finish(
-        "--epochs", "1", "--workers", "2", "--optimizer", "adam", "--scale-lr", "--sync-norms",
-        "--overlap", "--shard-optimizer", "--schedule", "step", cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    text = (tmp_path / "runs" / "digits-001" / "run.toml").read_text()
-    assert all(f"{name} = true" in text for name in ("scale_lr", "overlap", "shard_optimizer"))
+def test_two_workers_train_and_one_of_them_speaks(whole):
+    done, folder = whole
+    assert "on digits with 2 workers: 1,438 samples" in done.stdout
+    assert done.stdout.count("Epoch 12/12") == 1
+    made = {path.name for path in folder.iterdir()}
+    assert {"model.safetensors", "history.csv", "curves.png", "run.toml"} <= made
+    assert "workers = 2" in (folder / "run.toml").read_text()
 
 
-def test_a_worker_that_dies_is_started_again_and_the_run_is_the_same(tmp_path):
-    words = ["--epochs", "12", "--dropout", "0.2", "--checkpoint-steps", "5", "--workers", "2"]
-    assert finish(*words, "--out", "whole", cwd=tmp_path).returncode == 0
-    with begin(*words, "--retries", "1", "--out", "killed", cwd=tmp_path) as child:
+def test_a_worker_that_dies_is_started_again_and_the_run_is_the_same(whole, tmp_path):
+    words = [*WORDS, "--workers", "2", "--retries", "1"]
+    with begin(*words, "--out", "killed", cwd=tmp_path) as child:
         checkpoints = tmp_path / "killed" / "checkpoints"
         wait_until(lambda: checkpoints.exists() and any(checkpoints.glob("checkpoint-*")))
         os.kill(workers_in("killed")[-1], signal.SIGKILL)
         _, err = child.communicate(timeout=120)
     assert child.returncode == 0, err
     assert "starting them again (1 of 1)" in err
-    for name in ("model.safetensors", "history.csv"):
-        whole, killed = (tmp_path / run / name for run in ("whole", "killed"))
-        assert whole.read_bytes() == killed.read_bytes(), name
+    same(whole[1], tmp_path / "killed")
+
+
+def test_options_of_many_workers_and_one_process_that_does_the_same(tmp_path):
+    done = finish(
+        "--epochs", "1", "--workers", "2", "--optimizer", "adam", "--scale-lr", "--sync-norms",
+        "--overlap", "--shard-optimizer", "--schedule", "step", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "runs" / "digits-001"
+    text = (run / "run.toml").read_text()
+    assert all(f"{name} = true" in text for name in ("scale_lr", "overlap", "shard_optimizer"))
+    done = finish("--config", run / "run.toml", "--out", "alone", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    losses = [_losses(folder / "history.csv") for folder in (run, tmp_path / "alone")]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a signal when a parent dies")
@@ -103,16 +113,23 @@ def test_without_the_command_no_worker_stays(tmp_path):
         wait_until(lambda: not workers_in("orphans"))
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "term"]
-)
-def test_a_signal_ends_them_in_order(tmp_path, number, code):
-    with begin("--epochs", "9999", "--workers", "2", "--out", "run", cwd=tmp_path) as child:
-        wait_until(lambda: (tmp_path / "run" / "history.csv").exists())
-        child.send_signal(number)
-        out, err = child.communicate(timeout=60)
-    assert child.returncode == code, err
-    assert "To go on with the training:\n  chainrule train --resume --out run" in out
+def test_a_signal_ends_them_in_order(tmp_path):
+    codes = {signal.SIGINT: 130, signal.SIGTERM: 143}
+    with contextlib.ExitStack() as ends:
+        children = {}
+        for number in codes:  # at once
+            folder = str(int(number))
+            words = ["--epochs", "9999", "--workers", "2", "--out", folder]
+            children[number] = ends.enter_context(begin(*words, cwd=tmp_path))
+        for number, child in children.items():
+            folder = str(int(number))
+            wait_until(lambda f=folder: (tmp_path / f / "history.csv").exists())
+            child.send_signal(number)
+        for number, child in children.items():
+            out, err = child.communicate(timeout=60)
+            assert child.returncode == codes[number], err
+            words = f"chainrule train --resume --out {int(number)}"
+            assert f"To go on with the training:\n  {words}" in out
 
 
 @pytest.mark.parametrize(
@@ -121,6 +138,7 @@ def test_a_signal_ends_them_in_order(tmp_path, number, code):
         (["nosuch.csv"], 2, "nosuch.csv: there is no such file"),
         (["--lr", "0"], 2, "--lr must be greater than 0"),
         (["--out", "/dev/null/x"], 1, "cannot write into /dev/null/x"),
+        (["--lr", "1e4", "--out", "run"], 1, "the loss diverges"),
     ],
 )
 def test_what_all_do_wrong_is_said_once(tmp_path, words, code, said):

@@ -8,7 +8,7 @@ import pytest
 import chainrule as cr
 from chainrule.distributed import Workers, connect, started_by_mpi
 from chainrule.distributed.launch import _environment, _gentle_signal, find_mpiexec
-from chainrule.distributed.mpi import SIZES, _check_launcher
+from chainrule.distributed.mpi import COUNTS, RANKS, SIZES, _check_launcher
 from chainrule.training import DataParallel
 
 
@@ -22,7 +22,7 @@ class Loaded:
 
 @pytest.fixture(autouse=True)
 def _no_launcher(monkeypatch):
-    for name in (*SIZES, "OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "MPI_LOCALRANKID"):
+    for name in (*SIZES, *COUNTS, *RANKS):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -53,6 +53,16 @@ def test_without_mpi4py_the_remedy_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'chainrule\[mpi\]'"):
         connect()
+
+
+@pytest.mark.parametrize("size", ["PMI_SIZE", "SLURM_STEP_NUM_TASKS"])
+def test_one_alone_needs_no_mpi4py(monkeypatch, size):
+    """As in the shell that a cluster opens for one person."""
+    monkeypatch.setenv("PMI_RANK", "0")
+    monkeypatch.setenv(size, "1")
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    with connect() as workers:
+        assert workers.size == 1
 
 
 def test_a_launcher_of_another_mpi_is_told(monkeypatch):

@@ -4,9 +4,9 @@ import functools
 
 import numpy as np
 import pytest
+import worker_cases as cases
 
 import chainrule as cr
-from distributed import cases
 
 ALL = [case.__name__ for case in (*cases.EQUAL, *cases.OTHERS)]
 # Three on two cores wait for each other: what another number of workers may change.
@@ -17,13 +17,13 @@ TO_COMPARE = [(s, n) for s, n in TOGETHER if n in [case.__name__ for case in cas
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory, run_alone):
+def runs(tmp_path_factory, run):
     """Return what so many workers found, each; they run once."""
 
     @functools.cache
     def of_size(size):
         folder = tmp_path_factory.mktemp("cases")
-        done = run_alone(size, "cases.py", folder, *NAMES[size])
+        done = run(size, "worker_cases.py", folder, *NAMES[size])
         assert done.returncode == 0, done.stderr
         return [dict(np.load(folder / f"{rank}.npz")) for rank in range(size)]
 
@@ -105,14 +105,12 @@ def test_a_sharded_optimiser_changes_no_bit(found):
 
 
 @two
-def test_a_sharded_decay_is_equal_to_rounding(found):  # blocks begin elsewhere
-    one, other = of(found, "sharded_momentum")["parameters"], of(found, "momentum")["parameters"]
-    np.testing.assert_allclose(one, other, atol=1e-6)
-
-
-@two
-def test_gradients_that_travel_early_change_no_bit(found):
-    one, other = of(found, "overlapped")["parameters"], of(found, "plain")["parameters"]
+@pytest.mark.parametrize(
+    ("case", "like"),
+    [("sharded_momentum", "momentum"), ("overlapped", "plain"), ("deep_overlapped", "deep")],
+)
+def test_so_do_rates_decay_and_gradients_that_travel_early(found, case, like):
+    one, other = of(found, case)["parameters"], of(found, like)["parameters"]
     assert one.tobytes() == other.tobytes()
 
 
@@ -142,7 +140,16 @@ def test_masks_differ_by_worker_and_can_be_drawn_again(found):
 @two
 def test_one_that_wants_to_stop_stops_all(found):
     assert of(found, "stopped")["count"].tolist() == [1, 2, 3, 4, 5]
+    assert of(found, "stopped_before")["epochs"] == 2
     assert 1 < len(of(found, "stopped")["rows"]) < 20
+
+
+@two
+def test_after_an_error_that_all_had_they_train_again(found):
+    for rank in range(len(found)):
+        again = of(found, "failed", rank)
+        assert again["heard"].all()  # the error output of none is silent
+        assert (again["parameters"] == of(found, "failed")["parameters"]).all()
 
 
 @both

@@ -26,9 +26,9 @@ SOON = 20  # seconds on a busy machine; alone it takes three
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory, run_alone):
+def undisturbed(tmp_path_factory, run):
     folder = tmp_path_factory.mktemp("undisturbed")
-    assert run_alone(2, "faulty.py", "none", folder).returncode == 0
+    assert run(2, "faulty.py", "none", folder).returncode == 0
     return dict(np.load(folder / "end.npz"))
 
 

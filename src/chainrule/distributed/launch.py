@@ -41,7 +41,7 @@ def find_mpiexec() -> str:
     for wheel in WHEELS:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             for file in importlib.metadata.files(wheel) or []:
-                if file.stem == "mpiexec":
+                if file.name in ("mpiexec", "mpiexec.exe"):  # not its manual
                     return str(Path(str(file.locate())).resolve())
     if found := shutil.which("mpiexec"):
         return found

@@ -31,6 +31,8 @@ GRACE = 3.0  # seconds in which all must fail, if they fail alike
 # Set by the launchers of MPICH and its kin, of Open MPI, and of what speaks PMIx (as Slurm).
 SIZES = {"OMPI_COMM_WORLD_SIZE": "Open MPI", "PMI_SIZE": "MPICH", "MPI_LOCALNRANKS": "MPICH"}
 RANKS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "MPI_LOCALRANKID")
+# How many were started, in words of the same and of Slurm: of one, nobody need know MPI.
+COUNTS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
 
 
 def started_by_mpi() -> bool:
@@ -78,7 +80,7 @@ def connect(*, timeout: float = 300.0, lost_after: float = 10.0) -> Workers:
         raise ValueError(f"connect: timeout must be above 0 seconds, got {timeout}.")
     if not lost_after >= 2:
         raise ValueError(f"connect: lost_after must be at least 2 seconds, got {lost_after}.")
-    if not started_by_mpi():
+    if not started_by_mpi() or any(os.environ.get(name) == "1" for name in COUNTS):
         return Workers()
     return MPIWorkers(timeout=timeout, lost_after=lost_after)
 
@@ -163,19 +165,24 @@ class MPIWorkers(Workers):
 
     def failed(self, error: BaseException) -> None:
         """Tell the others of an error; it must then come out."""
-        if error is self._settled:
+        settled = self._settled
+        if settled is not None and settled in (error, error.__cause__):  # perhaps in other words
             return
-        failures = self._end(failed=True, seconds=GRACE)
+        # The others' patience must not end first: their words would be in the place of these.
+        failures = self._end(failed=True, seconds=min(GRACE, self._watchdog.timeout / 2))
         if failures is None:  # the others are at work, and wait for this one
             self._report(error)
             self._mpi.COMM_WORLD.Abort(_code(error))
         self._settled = error
         if failures != self.size:  # the others have come to their end: each goes its own way
             return
-        said: list[str] = self._ends.allgather(str(error))
-        if not self.first and said[self.rank] == said[0]:
-            sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # worker 0 says it; until the end
+        words = [type(error).__name__, str(error)]
+        first = self._ends.allgather(words)[0]
+        # Of one kind, or in the same words: worker 0 prints it.
+        if not self.first and (words[0] == first[0] or words[1] == first[1]):
             error.said_elsewhere = True  # type: ignore[attr-defined]  # the command asks
+            if isinstance(error, SystemExit):
+                error.code = _code(error)  # words in it would be printed
 
     def close(self) -> None:
         """Wait until all have come to their end."""
@@ -208,7 +215,7 @@ class MPIWorkers(Workers):
         lines += traceback.format_exception(error)
         with contextlib.suppress(Exception):
             sys.stdout.flush()
-            # In one piece, and not to sys.stderr: it may be silent since an error that all had.
+            # In one piece: other workers may print too.
             os.write(2, "".join(lines).encode("utf-8", "backslashreplace"))
         time.sleep(FORWARDING)
 
@@ -226,7 +233,8 @@ class MPIWorkers(Workers):
         self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
     ) -> None:
         self.failed(error)
-        self._hook(kind, error, trace)
+        if not getattr(error, "said_elsewhere", False):
+            self._hook(kind, error, trace)
 
 
 class _Sums(Pending):

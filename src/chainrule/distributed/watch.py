@@ -37,7 +37,7 @@ class Watchdog:
         self.who = who
         self.timeout = timeout
         self._parent = os.getppid()
-        self._waited: float | None = None
+        self._waited: list[float] | None = None  # how long, of the wait that goes on
         self._what = ""
         self._stop = threading.Event()
 
@@ -52,7 +52,7 @@ class Watchdog:
     @contextlib.contextmanager
     def waiting(self, what: str) -> Iterator[None]:
         """While it is entered, the process waits for something."""
-        self._what, self._waited = what, 0.0
+        self._what, self._waited = what, [0.0]  # a new one: the thread may still look at the last
         try:
             yield
         finally:
@@ -83,11 +83,12 @@ class Watchdog:
             waited, passed, last = self._waited, now - last, now
             if waited is not None:
                 # A job that was stopped, and goes on, has not waited in that time.
-                self._waited = waited = waited + min(passed, 2 * LOOK)
-                if waited > self.timeout:
+                waited[0] += min(passed, 2 * LOOK)
+                if waited[0] > self.timeout:
                     self._end(
                         f"it has waited {self.timeout:g} s for {self._what}: another worker is "
-                        "stopped, cut off or very slow. Look at it, or allow more: timeout=SECONDS."
+                        "stopped, cut off, very slow, or does something else. Look at it, or "
+                        "allow more: timeout=SECONDS."
                     )
             if os.getppid() != self._parent:
                 self._end("what started it is gone.")

@@ -47,8 +47,10 @@ class Across:
         return (whole / weight).astype(vector.dtype)
 
 
-def set_across(model: Model, across: Across | None) -> None:
-    """Let the batch normalisations of a model have the statistics of all workers, or their own."""
-    for layer in (part for outer in model.layers for part in outer.walk()):
-        if isinstance(layer, BatchNorm):
-            layer.across = across
+def set_across(model: Model, across: Across | None) -> bool:
+    """Give batch normalisations the statistics of all, or their own; return if there are any."""
+    layers = [part for outer in model.layers for part in outer.walk()]
+    norms = [layer for layer in layers if isinstance(layer, BatchNorm)]
+    for norm in norms:
+        norm.across = across
+    return bool(norms)

@@ -111,10 +111,12 @@ class Generators:
     def __init__(self, model: Model, workers: Workers) -> None:
         self.model = model
         self.workers = workers
+        self._start: State = {}
 
     def begin(self) -> None:
         """Part from the others."""
         rank, rng = self.workers.rank, self.model.rng
+        self._start = generator_state(rng)
         if rank > 0:
             seed = zlib.crc32(_words(generator_state(rng)).encode())
             bits = type(rng.bit_generator)
@@ -125,10 +127,12 @@ class Generators:
         words = self.workers.broadcast(_words(generator_state(self.model.rng)).encode())
         set_generator_state(self.model.rng, _arrays(json.loads(words)))
 
+    def go_back(self) -> None:
+        """Have the generator again that all began with: after an error nobody is asked."""
+        set_generator_state(self.model.rng, self._start)
+
     def get_state(self) -> State:
-        """Return where the generators of all workers stand; a single one's is in the model's."""
-        if self.workers.size == 1:
-            return {"generators": []}
+        """Return where the generators of all workers stand."""
         return {"generators": self.workers.gather_text(_words(generator_state(self.model.rng)))}
 
     def set_state(self, state: State) -> None:

@@ -9,13 +9,14 @@ import math
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from chainrule.distributed.workers import Workers
 from chainrule.layer import Layer
 from chainrule.model import Model
+from chainrule.training.alone import Alone
 from chainrule.training.divergence import Divergence, explain_parameters
 from chainrule.training.evaluation import evaluate
 from chainrule.training.feed import Feed
@@ -25,9 +26,6 @@ from chainrule.training.judging import Metric
 from chainrule.training.resuming import Snapshots
 from chainrule.training.run import BETWEEN, JUDGING, STEPS, Run
 from chainrule.training.steps import Clip, MeanGradient, Pace
-
-if TYPE_CHECKING:
-    from chainrule.training.team import Team
 
 __all__ = ["Judge", "Loop", "steps_per_epoch"]
 
@@ -66,7 +64,7 @@ class Loop:
     interrupts: Interrupts
     judge: Judge
     divergence: Divergence
-    team: Team | None = None  # what several workers do together
+    team: Alone  # what several workers do together
     mean: MeanGradient = field(default_factory=MeanGradient)
     layers: list[Layer] = field(init=False)
     frozen: list[bool] | None = None  # which of them were, when the optimiser was bound
@@ -81,8 +79,7 @@ class Loop:
         with contextlib.ExitStack() as ends:
             ends.callback(setattr, run.model, "training", run.model.training)
             ends.callback(self.pace.give_back)
-            if self.team is not None:
-                ends.enter_context(self.team)  # first, so that the others hear of any error
+            ends.enter_context(self.team)  # first, so that other workers hear of any error
             if checkpoint is not None:
                 run.workers.of_first(functools.partial(checkpoint.begin, resume=resume))
             ends.enter_context(self.interrupts)
@@ -104,8 +101,7 @@ class Loop:
         run = self.run
         if run.phase == BETWEEN:
             self.hooks.finish()
-            if self.team is not None:
-                self.team.between_epochs()
+            self.team.agree()
             return run.epoch < run.epochs and not run.stop
         return True
 
@@ -119,6 +115,7 @@ class Loop:
             hooks.tell("on_epoch_begin")
         if run.phase == STEPS:
             hooks.finish()
+            self.team.agree()
             self.steps()
             if not np.isfinite(run.model.parameters).all():  # the last step's gradients were not
                 run.sound = False
@@ -151,8 +148,7 @@ class Loop:
             run.step += 1
             self.pace.set(run)
             total, count = run.total, run.count
-            if self.team is not None:
-                self.team.begin_step()
+            self.team.begin_step()
             for x, y, *weights in self.parts_of_a_step(batch, batches):
                 losses = model.loss(x, y, *weights)
                 loss = model.cost.mean()
@@ -166,23 +162,19 @@ class Loop:
                 model.backward()
                 if self.accumulate > 1:
                     self.mean.add(model.gradients, model.cost)
-            if self.team is not None:
-                self.team.average(self.mean if self.accumulate > 1 else None)
-            elif self.accumulate > 1:
-                self.mean.take(model.gradients)
+            self.team.average(self.mean if self.accumulate > 1 else None)
             self.clip(model.gradients, optimizer)
             optimizer.step(model.parameters, model.gradients)
             run.loss = (run.total - total) / (run.count - count)
             run.sound = True
             self.hooks.tell("on_step_end")
-            self.heed()
+            self.team.settle()
             if saving:
                 self.save(between=True)
             if run.stop:
                 break
         else:
-            if self.team is not None:
-                self.team.end_steps()
+            self.team.end_steps()
         if run.count == 0:
             raise ValueError(
                 f"train: the data gave no mini-batch in epoch {run.epoch}. A generator can be "
@@ -191,38 +183,21 @@ class Loop:
 
     def parts_of_a_step(self, first: Any, rest: Iterator[Any]) -> Iterable[Any]:
         """Return the mini-batches of one step, each made when the one before has been used."""
-        if self.accumulate == 1:
-            return (first,) if first is not None else ()
-        parts = itertools.chain(
-            (first,), itertools.islice(rest, min(self.accumulate, sys.maxsize) - 1)
-        )
-        return (part for part in parts if part is not None)
-
-    def heed(self) -> None:
-        """Let a signal that came act now; several workers heed it together."""
-        if self.team is not None:
-            self.team.settle()
-        elif self.interrupts.pending:
-            self.interrupts.check()
+        parts: Iterable[Any] = (first,)
+        if self.accumulate > 1:
+            parts = itertools.chain(
+                parts, itertools.islice(rest, min(self.accumulate, sys.maxsize) - 1)
+            )
+        return self.team.with_samples(parts)
 
     def save(self, *, between: bool = False) -> None:
         """Write a checkpoint; between the steps of an epoch only when it is time."""
-        checkpoint, step = self.snapshots.checkpoint, self.run.step
-        if checkpoint is None or (between and not self.due()):
-            return
-        if self.team is None:
-            checkpoint.try_to_save(step, self.snapshots.take)
-            return
-        state = self.snapshots.take()  # all bring what they have
-        if self.run.workers.first:
-            checkpoint.try_to_save(step, lambda: state)
-
-    def due(self) -> bool:
-        """Whether it is time for a checkpoint after this step."""
-        if self.team is not None:
-            return self.team.saves  # as they have agreed
         checkpoint = self.snapshots.checkpoint
-        return checkpoint is not None and checkpoint.due(self.run.step)
+        if checkpoint is None or (between and not self.team.due()):
+            return
+        state = self.snapshots.take()  # of several workers all bring what they have
+        if self.run.workers.first:
+            checkpoint.try_to_save(self.run.step, lambda: state)
 
 
 def steps_per_epoch(feed: Feed, accumulate: int) -> int | None:

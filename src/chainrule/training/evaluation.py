@@ -1,7 +1,7 @@
 """How well a model does on data that it does not learn from."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from chainrule.metrics import accuracy
 from chainrule.model import Model
 from chainrule.training.judging import Metric, as_metrics, judge
 
-__all__ = ["checked_batches", "evaluate", "is_arrays"]
+__all__ = ["checked_batches", "evaluate", "is_arrays", "length_of"]
 
 
 def evaluate(
@@ -128,6 +128,13 @@ def is_arrays(data: Any) -> bool:
     if not isinstance(data, tuple) or len(data) not in (2, 3) or isinstance(data[0], tuple):
         return False
     return not (isinstance(data[0], list) and any(isinstance(a, np.ndarray) for a in data[0]))
+
+
+def length_of(data: Any) -> int | None:
+    """Return how many samples or mini-batches the data have; None if they do not say."""
+    if is_arrays(data):
+        return len(data[0])
+    return len(data) if isinstance(data, Sized) else None
 
 
 def checked_batches(owner: str, batches: Any, longest: int) -> Iterator[tuple[Any, ...]]:

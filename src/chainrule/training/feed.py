@@ -121,10 +121,7 @@ class Feed:
     def _share_of_epoch(self) -> Iterator[tuple[Any, ...] | None]:
         for part in shared(self.batches, self.used, self.share):
             self.used += 1
-            batch = None if part is None else next(checked_batches("train", [part], 3))
-            # Samples of which none counts have no mean.
-            counts = batch is not None and (len(batch) < 3 or np.any(np.asarray(batch[2]) != 0))
-            yield batch if counts else None
+            yield None if part is None else next(checked_batches("train", [part], 3))
 
     def end_epoch(self) -> None:
         """Stand before the next epoch."""
@@ -134,12 +131,9 @@ class Feed:
     def get_state(self) -> State:
         """Return where it stands: what the data remembered when the epoch began, and how far."""
         start = self._start if self._begun else self._state_of_data()
-        return {
-            "used": self.used,
-            "start": start,
-            "length": self.length,
-            "streams": self.share.streams,
-        }
+        state = {"used": self.used, "start": start, "length": self.length}
+        # A single process does not say it, and writes what it always wrote.
+        return state if self.share.whole else {**state, "streams": self.share.streams}
 
     def set_state(self, state: State) -> None:
         """Go on from there.
@@ -154,9 +148,10 @@ class Feed:
                 f"its data had {state['length']} mini-batches, and these have {self.length}. Pass "
                 "the same data, in the same mini-batches."
             )
-        if state["streams"] < 1:
-            raise ValueError(f"it is damaged: a step of {state['streams']} mini-batches.")
-        self.share = replace(self.share, streams=state["streams"])
+        streams = state.get("streams", 1)
+        if type(streams) is not int or streams < 1:
+            raise ValueError(f"it is damaged: a step of {streams!r:.40} mini-batches.")
+        self.share = replace(self.share, streams=streams)
         if self._stateful is not None:
             if state["start"] is None:
                 raise ValueError("its data were of another kind. Pass the same data.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,11 +14,13 @@ from chainrule.model import Model
 from chainrule.optimizers import SGD, Optimizer
 from chainrule.schedules import Schedule
 from chainrule.state import Stateful
+from chainrule.training.alone import Alone
 from chainrule.training.callbacks import Callback
 from chainrule.training.checkpoint import Checkpoint
-from chainrule.training.data_parallel import DataParallel, Generators, as_parallel
+from chainrule.training.data_parallel import DataParallel, as_parallel
 from chainrule.training.divergence import Divergence
 from chainrule.training.epoch import Judge, Loop, steps_per_epoch
+from chainrule.training.evaluation import length_of
 from chainrule.training.feed import Feed, hold_out
 from chainrule.training.history import History
 from chainrule.training.hooks import Hooks
@@ -28,9 +30,6 @@ from chainrule.training.progress import progress_shown_here
 from chainrule.training.resuming import Snapshots, settings_of
 from chainrule.training.run import Run
 from chainrule.training.steps import Clip, Pace
-
-if TYPE_CHECKING:
-    from chainrule.training.team import Team
 
 __all__ = ["Run", "train"]
 
@@ -150,10 +149,7 @@ def train(
     >>> net.layers[0].weights.round(1).ravel()
     array([1., 2., 3.], dtype=float32)
     """
-    if isinstance(nb_epoch, bool) or not isinstance(nb_epoch, (int, np.integer)) or nb_epoch < 1:
-        raise ValueError(f"train: nb_epoch must be a whole number of at least 1, got {nb_epoch!r}.")
-    if isinstance(accumulate, bool) or not isinstance(accumulate, int) or accumulate < 1:
-        raise ValueError(f"train: accumulate must be at least 1, got {accumulate!r}.")
+    _check_counts(nb_epoch, accumulate)
     if resume and checkpoint is None:
         raise ValueError("train: resume=True needs the folder: checkpoint=FOLDER.")
     if isinstance(checkpoint, (str, os.PathLike)):
@@ -200,15 +196,15 @@ def train(
     divergence = Divergence()
     parts: dict[str, Stateful] = {
         "model": model, "optimizer": optimizer, "pace": pace, "data": feed, "run": run,
-        "callbacks": hooks, "divergence": divergence, "workers": Generators(model, run.workers),
+        "callbacks": hooks, "divergence": divergence,
     }  # fmt: skip
     interrupts = Interrupts(ends=checkpoint is not None)
     team = _team(
         parallel, run, hooks, interrupts, checkpoint, feed, overlap=accumulate == 1,
-        settings={**settings, "validation": validation_data is not None, "metrics": list(wanted),
-                  "number of epochs": run.epochs, "resume": resume},
+        settings={**settings, "validation data": length_of(validation_data),
+                  "metrics": list(wanted), "number of epochs": run.epochs, "resume": resume},
     )  # fmt: skip
-    snapshots = Snapshots(checkpoint, settings, parts, team)
+    snapshots = Snapshots(checkpoint, settings, parts | team.remembers(), team)
     loop = Loop(
         run, feed, pace, clip, accumulate, hooks, snapshots, interrupts,
         Judge(validation_data, wanted, interrupts, run.workers), divergence, team,
@@ -224,6 +220,13 @@ def train(
     if verbose and run.history.profile is not None:
         print(run.history.profile)
     return run.history
+
+
+def _check_counts(nb_epoch: int, accumulate: int) -> None:
+    if isinstance(nb_epoch, bool) or not isinstance(nb_epoch, (int, np.integer)) or nb_epoch < 1:
+        raise ValueError(f"train: nb_epoch must be a whole number of at least 1, got {nb_epoch!r}.")
+    if isinstance(accumulate, bool) or not isinstance(accumulate, int) or accumulate < 1:
+        raise ValueError(f"train: accumulate must be at least 1, got {accumulate!r}.")
 
 
 def _with_rate(optimizer: Optimizer | None, lr: float | None) -> Optimizer:
@@ -246,10 +249,10 @@ def _with_rate(optimizer: Optimizer | None, lr: float | None) -> Optimizer:
 def _team(
     parallel: DataParallel, run: Run, hooks: Hooks, interrupts: Interrupts,
     checkpoint: Checkpoint | None, feed: Feed, *, overlap: bool, settings: dict[str, Any],
-) -> Team | None:  # fmt: skip
-    """Return what several workers do together; None for one alone."""
+) -> Alone:  # fmt: skip
+    """Return what several workers do together, or what one alone does."""
     if run.workers.size == 1:
-        return None
+        return Alone(run, interrupts, checkpoint)
     from chainrule.training.team import Team
 
     alike = {

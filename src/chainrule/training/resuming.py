@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from chainrule.distributed.workers import Workers
 from chainrule.model import Model
 from chainrule.state import State, Stateful, check_state
+from chainrule.training.alone import Alone
 from chainrule.training.checkpoint import Checkpoint
 from chainrule.training.checkpoint_file import check_fits, pack_state, unpack_state
 from chainrule.training.run import Run
-
-if TYPE_CHECKING:
-    from chainrule.training.team import Team
 
 __all__ = ["Snapshots", "settings_of"]
 
@@ -31,8 +29,8 @@ class Snapshots:
         What the training was built with, in words: of another one nothing is taken.
     parts : dict of Stateful
         What remembers something.
-    team : Team, optional
-        Several workers: the first reads and writes, and the others get it from there.
+    team : Alone or Team
+        Of several workers the first reads and writes, and the others get it from there.
     """
 
     def __init__(
@@ -40,10 +38,10 @@ class Snapshots:
         checkpoint: Checkpoint | None,
         settings: dict[str, Any],
         parts: dict[str, Stateful],
-        team: Team | None = None,
+        team: Alone,
     ) -> None:
         self.team = team
-        self.workers = Workers() if team is None else team.workers
+        self.workers = team.workers
         self.checkpoint = checkpoint
         self.settings = settings
         self.parts = parts
@@ -80,6 +78,9 @@ class Snapshots:
         state, path = found
         before = self.take()
         try:
+            # What a single process wrote says nothing of several.
+            state = {"workers": {"generators": []}, **state}
+            state["data"] = {"streams": 1, **state["data"]}
             self._compare(state["settings"])
             for name in ("optimizer", "pace", "data", "run"):
                 check_state(state[name], before[name], name)
@@ -93,7 +94,7 @@ class Snapshots:
             raise ValueError(f"train: cannot go on from {path}: {why}") from error
         if verbose:
             print(f"Going on from {path}.", flush=True)
-            streams = self.parts["data"].get_state()["streams"]
+            streams = state["data"]["streams"]
             if streams != self.workers.size:
                 print(
                     f"It was begun by {streams} worker{'s' * (streams > 1)}: a step still takes "
@@ -153,7 +154,7 @@ class Snapshots:
             yield
         except BaseException as error:
             # Of several workers all must bring their part.
-            together = self.team is None or self.team.agreed
+            together = self.team.agreed
             if self.checkpoint is not None and run.sound and run.step > 0 and together:
                 state = self.take()
                 try:
@@ -177,8 +178,8 @@ class Snapshots:
 def settings_of(model: Model, **others: Any) -> dict[str, Any]:
     """Return in words what a training was built with."""
     return {
-        "layers": [repr(layer) for layer in model.layers],
-        "loss": repr(model.cost),
+        "layers": [_in_words(layer) for layer in model.layers],
+        "loss": _in_words(model.cost),
         "float type": model.dtype.name,
         **{name: _in_words(value) for name, value in others.items()},
     }
@@ -187,6 +188,6 @@ def settings_of(model: Model, **others: Any) -> dict[str, Any]:
 def _in_words(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    # Not the repr of a function: it has an address, another in each process.
-    name = getattr(value, "__qualname__", None)
-    return repr(value) if name is None else name
+    name = getattr(value, "__qualname__", None)  # a function
+    # An address, of a function or another thing in it, is not the same in another process.
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value)) if name is None else name

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from chainrule.layer import Array
+from chainrule.state import Stateful
 from chainrule.training.across import Across, set_across
+from chainrule.training.alone import Alone
 from chainrule.training.callbacks import Callback
 from chainrule.training.data_parallel import DataParallel, Generators, checksums, shake_hands
 from chainrule.training.overlap import Overlap
@@ -28,11 +30,11 @@ if TYPE_CHECKING:
 __all__ = ["Team"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-HEAD = 7  # of a message: ended, weight, loss, samples, save, and the signals
+HEAD = 8  # of a message: ended, weight, loss, samples, idle samples, save, and the signals
 BLOCK = 1 << 18  # gradients that are scaled at a time: they stay in the cache until they travel
 
 
-class Team:
+class Team(Alone):
     r"""Averages gradients over the workers, and lets all decide alike.
 
     With :math:`g_r` the gradient of worker r's mean loss, and :math:`W_r` the sum of the weights of
@@ -55,23 +57,22 @@ class Team:
         self, parallel: DataParallel, run: Run, hooks: Hooks, interrupts: Interrupts,
         checkpoint: Checkpoint | None, settings: dict[str, Any], *, overlap: bool,
     ) -> None:  # fmt: skip
-        self.workers = parallel.workers
+        super().__init__(run, interrupts, checkpoint)
+        self.agreed = False
         self.check_every = parallel.check_every
-        self.run = run
-        self.interrupts = interrupts
-        self.checkpoint = checkpoint
         self.settings = settings
         self.generators = Generators(run.model, parallel.workers)
-        self.saves = False  # whether all save after this step
-        self.agreed = False  # whether an error that comes out does so in all workers
+        self._saves = False  # whether all save after this step
         # Only a callback of a step can want to stop there; those that write are not asked.
         self._asks = any(_has_step(c) for c in hooks.callbacks if not c.writes)
         self._state = [array for _, array in run.model.named_state()]
         self._signal: int | None = None
         self._before = 0.0, 0  # the run's sum of losses, and of how many, before the step
         self._met = False
+        self._idle = 0  # samples of it in mini-batches of this worker of which none has a weight
         self._share = 0.0  # this worker's weight in the mean
         self._synchronise = parallel.synchronise_norms
+        self._needs_samples = False  # whether each must have some of every mini-batch
         self._overlaps = overlap
         self._overlap: Overlap | None = None
         self._sharded: Sharded | None = None
@@ -82,10 +83,12 @@ class Team:
     def __enter__(self) -> Self:
         """Begin alike, or say in what one differs."""
         with self._told():
-            shake_hands(self.workers, self.run.model, self.settings)
+            settings = {**self.settings, "callbacks of a step": self._asks}
+            shake_hands(self.workers, self.run.model, settings)
         self.generators.begin()
         if self._synchronise:
-            set_across(self.run.model, Across(self.workers, self.run.model.cost))
+            across = Across(self.workers, self.run.model.cost)
+            self._needs_samples = set_across(self.run.model, across)
         if self._shards:
             self._sharded = Sharded(self.run.optimizer, self.workers, self.run.model)
         if self._overlaps:
@@ -106,9 +109,10 @@ class Team:
             set_across(self.run.model, None)
         with self._told():
             if error is not None:
+                self.generators.go_back()
                 raise error
             self.compare()
-        self.generators.end()
+            self.generators.end()
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
@@ -118,20 +122,34 @@ class Team:
             self.workers.failed(error)
             raise
 
+    def remembers(self) -> dict[str, Stateful]:
+        """Return what a checkpoint has besides: where the generators of all workers stand."""
+        return {"workers": self.generators}
+
     # -- a step ---------------------------------------------------------------------------------
 
     def begin_step(self) -> None:
         """Note where the run stands before a step."""
         self._before, self._met = (self.run.total, self.run.count), False
+        self._idle = 0
+
+    def with_samples(self, parts: Iterable[Any]) -> Iterator[Any]:
+        """Yield the mini-batches of a step in which this worker has a sample that counts."""
+        for part in parts:
+            # Of samples without a weight there is no mean; those of other workers may have some.
+            if part is not None and (len(part) < 3 or np.any(np.asarray(part[2]) != 0)):
+                yield part
+                continue
+            self._idle += 0 if part is None else len(part[0])
+            if self._needs_samples:
+                raise ValueError(
+                    f"train: worker {self.workers.rank} has no sample in a mini-batch of step "
+                    f"{self.run.step}, and batch normalisations over all workers need one of each. "
+                    "Leave out what is left at the end: Batches(..., drop_last=True)."
+                )
 
     def average(self, mean: MeanGradient | None) -> None:
-        """Put the mean gradient of all into each, and the mean loss into the run.
-
-        Parameters
-        ----------
-        mean : MeanGradient, optional
-            Where the gradient is, if several mini-batches made it; else it is the model's.
-        """
+        """Put the mean gradient of all workers into the model, and the mean loss into the run."""
         model = self.run.model
         if not self._met:
             self.meet(None if mean is None else mean.weight)
@@ -157,16 +175,17 @@ class Team:
         if weight is None:
             weight = run.model.cost.total_weight() if own else 0.0
         due = self.workers.first and self.checkpoint is not None and self.checkpoint.due(run.step)
-        told = self._message([0, weight, weight * loss, own, due, *self._signals()])
+        told = self._message([0, weight, weight * loss, own, self._idle, due, *self._signals()])
         for array, values in self._states(told):
             np.multiply(array, own, out=values)
         self.workers.sum(told)
         self._check_ended(told, run.step - 1)
-        _, whole, losses, samples, saves, *signals = told[:HEAD].tolist()
+        _, whole, losses, samples, idle, saves, *signals = told[:HEAD].tolist()
         if not samples:
             raise ValueError(f"train: no worker has a sample in step {run.step}.")
-        self._share, self._met, self.saves = weight / whole, True, saves > 0
-        run.total, run.count = total + losses / whole * samples, count + round(samples)
+        self._share, self._met, self._saves = weight / whole, True, saves > 0
+        run.total = total + losses / whole * (samples + idle)
+        run.count = count + round(samples + idle)
         self._hear(signals)
         for array, values in self._states(told):
             np.divide(values, samples, out=array, casting="same_kind")
@@ -187,7 +206,7 @@ class Team:
         if self.run.step % self.check_every == 0:
             self.compare()
 
-    def between_epochs(self) -> None:
+    def agree(self) -> None:
         """Do so where no step is being made."""
         stop, *signals = self._sum([float(self.run.stop), *self._signals()])
         self.run.stop = stop > 0
@@ -199,6 +218,10 @@ class Team:
         told = self._message([1])
         self.workers.sum(told)
         self._check_ended(told, self.run.step)
+
+    def due(self) -> bool:
+        """Whether it is time for a checkpoint after this step: as worker 0 has said."""
+        return self._saves
 
     def compare(self) -> None:
         """See that all workers have the same net.

@@ -1,4 +1,4 @@
-"""What the tests let several workers do: python cases.py FOLDER CASE..., started by mpiexec.
+"""What the tests let several workers do: python worker_cases.py FOLDER CASE..., started by mpiexec.
 
 Each case trains something and returns arrays; every worker writes them into FOLDER/RANK.npz. The
 tests call the same cases in one process, with as many mini-batches a step.
@@ -51,6 +51,14 @@ def weighted(workers, **options):
     weights = np.random.default_rng(3).random(len(x)) * (np.arange(len(x)) % 3 > 0)
     data = cr.Batches(x, y, BATCH, seed=2, sample_weights=weights)
     return trained(workers, data=data, options=options)
+
+
+def idle(workers, **options):
+    """Train with mini-batches so small that in many a worker has no sample with a weight."""
+    x, y = samples(40)
+    weights = np.random.default_rng(3).random(len(x)) * (np.arange(len(x)) % 3 == 0)
+    data = cr.Batches(x, y, 3, seed=2, sample_weights=weights)
+    return trained(workers, data=data, options=options, optimizer=cr.SGD(0.1))
 
 
 def accumulated(workers, **options):
@@ -126,15 +134,53 @@ def judged(workers, **options):
     )
 
 
+def frozen(workers, **options):
+    """Train with a layer that learns in every other epoch, and clipped gradients."""
+    model = net(cr.BatchNorm(8))
+
+    def freeze(run):
+        run.model.layers[0].frozen = run.epoch % 2 == 1
+
+    options["synchronise_norms"] = True
+    return trained(
+        workers, model, epochs=3, optimizer=cr.SGD(0.1, 0.9), clip_norm=0.3, options=options,
+        callbacks=[cr.Hook(on_epoch_begin=freeze)],
+    )  # fmt: skip
+
+
+def classes(workers, **options):
+    model = cr.Model([cr.Linear(6, 3)], cr.SoftmaxCrossEntropy(class_weights=[1, 5, 0.5]), seed=1)
+    return trained(workers, model, validation_split=0.2, metrics=["auc"], options=options)
+
+
+def one_sample(workers, **options):
+    return trained(workers, data=cr.Batches(*samples(1), BATCH), options=options)
+
+
 # Those that several workers do as one does, to rounding.
 EQUAL = [
     plain, weighted, accumulated, momentum, scaled, wide, normed, listed, unsized, few, from_files,
-    judged,
+    judged, frozen, classes, one_sample, idle,
 ]  # fmt: skip
 
 
 def overlapped(workers):
     return plain(workers, overlap=True)
+
+
+def deep(workers, **options):
+    """Two steps of a net whose gradients travel in three stretches; the first layer is frozen."""
+    layers = [cr.Linear(6, 1024), cr.Linear(1024, 1024), cr.ReLU(), cr.Linear(1024, 1024),
+              cr.Dropout(0.1), cr.Linear(1024, 3)]  # fmt: skip
+    layers[0].frozen = True
+    model = cr.Model(layers, cr.SoftmaxCrossEntropy(), seed=1)
+    data = cr.Batches(*samples(25), BATCH, seed=2)  # in the second step one has no sample
+    out = trained(workers, model, data, 1, cr.SGD(0.1), options=options)
+    return {"parameters": out["parameters"]}
+
+
+def deep_overlapped(workers):
+    return deep(workers, overlap=True)
 
 
 def sharded(workers):
@@ -182,6 +228,32 @@ def stopped(workers):
     return {**out, "count": np.array(count), "first": model.parameters}
 
 
+def stopped_before(workers):
+    """Stop before the second epoch, where worker 1 alone wants to."""
+
+    def stop(run):
+        run.stop = run.epoch == 2 and run.workers.rank == 1
+
+    out = trained(workers, epochs=4, callbacks=[cr.Hook(on_epoch_begin=stop)],
+                  data=cr.Batches(*samples(50), BATCH, seed=2))  # fmt: skip
+    return {**out, "epochs": len(out["rows"])}
+
+
+def failed(workers):
+    """Train again after an error that all of them had."""
+
+    def fail(run):
+        if run.step == 3:
+            raise RuntimeError("all of them")
+
+    model = net(cr.Dropout(0.5))
+    try:
+        trained(workers, model, callbacks=[cr.Hook(on_step_end=fail)])
+    except RuntimeError:
+        return {**trained(workers, model), "heard": sys.stderr.fileno() == 2}
+    raise AssertionError("it did not fail")
+
+
 def told(workers):
     """Hand everything round."""
     rank, size = workers.rank, workers.size
@@ -212,7 +284,8 @@ def told(workers):
 
 
 OTHERS = [
-    half, own_norms, overlapped, sharded, sharded_momentum, dropped, augmented, stopped, told,
+    half, own_norms, overlapped, deep, deep_overlapped, sharded, sharded_momentum, dropped,
+    augmented, stopped, stopped_before, failed, told,
 ]  # fmt: skip
 
 
