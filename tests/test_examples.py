@@ -91,7 +91,7 @@ ROWS = [
         "tiny_gpt.py", gpt, ["--steps", "40", "--blocks", "1", "--width", "32"], ["gpt.safetensors"]
     ),
     Example("spiral.py", spiral, ["--arms", "2", "--epochs", "30"], ["spiral.png"], ["matplotlib"]),
-    Example("grid_search.py", grid_search, ["--folds", "2"], needs=["sklearn", "distributed"]),
+    Example("grid_search.py", grid_search, ["--folds", "2"], needs=["sklearn", "dask"]),
     Example("names_rnn.py", names_rnn, ["names.txt", "--hidden", "24", "--epochs", "40"],
             reads={"names.txt": "\n".join(NAMES)}),
 ]  # fmt: skip
