@@ -4,6 +4,7 @@ A new example is one row here.
 """
 
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -72,12 +73,25 @@ def names_rnn(printed: str) -> None:
     assert "Not in the text:" in printed
 
 
+def grid_search(printed: str) -> None:
+    from sklearn.datasets import load_digits
+
+    assert "8 settings on 2 processes." in printed
+    alone = runpy.run_path(str(EXAMPLES / "grid_search.py"))["make_search"](2)
+    alone.fit(*load_digits(return_X_y=True))
+    scores = re.findall(r"^(0\.\d+)  alpha=", printed, re.M)
+    assert scores == [f"{score:.6f}" for score in alone.cv_results_["mean_test_score"]]
+    assert len(set(scores)) > 2
+    assert f"The best, {alone.best_score_:.1%} right," in printed
+
+
 ROWS = [
     Example("lenet_mnist.py", lenet, ["--digits", "--epochs", "6"], ["lenet.safetensors"]),
     Example(
         "tiny_gpt.py", gpt, ["--steps", "40", "--blocks", "1", "--width", "32"], ["gpt.safetensors"]
     ),
     Example("spiral.py", spiral, ["--arms", "2", "--epochs", "30"], ["spiral.png"], ["matplotlib"]),
+    Example("grid_search.py", grid_search, ["--folds", "2"], needs=["sklearn", "dask"]),
     Example("names_rnn.py", names_rnn, ["names.txt", "--hidden", "24", "--epochs", "40"],
             reads={"names.txt": "\n".join(NAMES)}),
 ]  # fmt: skip

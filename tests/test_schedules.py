@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainrule import *
-from chainrule.schedules import Constant
+from chainrule.schedules import Constant, LinearScaling
 
 TOTAL = 60
 SCHEDULES = [
@@ -352,3 +352,38 @@ def test_data_longer_than_they_say(data):
 
     watch, _ = trained(Polynomial(), SGD(0.1), Longer(), epochs=1)
     np.testing.assert_allclose(watch.rates, [0.1, 0.05, 0.05, 0.05])
+
+
+def test_scaling_rises_to_the_number_of_workers_times_the_other_schedule():
+    schedule, inner = LinearScaling(4, 10, Cosine()), Cosine()
+    rises = [schedule(step, 100) / inner(step, 100) for step in range(50)]
+    assert rises[:11] == pytest.approx([1 + 0.3 * step for step in range(11)])
+    assert rises[10:] == pytest.approx([4.0] * 40)
+    assert LinearScaling(1, 10)(3, 100) == 1
+
+
+def test_scaling_lets_the_other_schedule_say_the_rest():
+    schedule = LinearScaling(2, 1, Plateau(0.5, patience=0, monitor="loss"))
+    for loss in (1.0, 1.0):
+        schedule.observe({"loss": loss})
+    assert schedule(5, 10) == 2 * 0.5
+    again = LinearScaling(2, 1, Plateau(0.5, patience=0, monitor="loss"))
+    again.set_state(schedule.get_state())
+    assert again(5, 10) == 1.0
+    schedule.reset()
+    assert schedule(5, 10) == 2.0
+    assert LinearScaling(2, 1, OneCycle()).momentum_at(0, 10) == OneCycle().momentum_at(0, 10)
+    assert LinearScaling(2, 1).momentum_at(0, 10) is None
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: LinearScaling(0, 5), "workers must be a whole number"),
+        (lambda: LinearScaling(2, 0), "warmup must be a whole number"),
+        (lambda: LinearScaling(2, 5, StepDecay(3)), "Write per_epoch=False there"),
+    ],
+)
+def test_scaling_that_makes_no_sense(build, words):
+    with pytest.raises(ValueError, match=words):
+        build()

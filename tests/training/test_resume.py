@@ -20,6 +20,7 @@ from chainrule import (
     OneCycle,
     train,
 )
+from chainrule.training.checkpoint_file import read_state
 from training import program
 from training.program import simple
 
@@ -157,6 +158,31 @@ def test_more_epochs_may_follow_where_no_schedule_depends_on_them(tmp_path):
 
 class Own(Linear):
     """Another layer with the same parameters."""
+
+
+class With(Linear):
+    """A layer that is given a function."""
+
+    def __init__(self, n_in, n_out, function):
+        super().__init__(n_in, n_out)
+        self.function = function
+
+
+def test_a_function_in_a_layer_may_be_elsewhere_in_memory(tmp_path):
+    one, other = With(3, 2, lambda x: x), With(3, 2, lambda x: x)
+    assert repr(one) != repr(other)  # they have an address
+    simple(tmp_path / "a", epochs=2, layer=one)
+    longer = simple(tmp_path / "a", epochs=4, layer=other, resume=True)
+    np.testing.assert_array_equal(longer, simple(tmp_path / "b", epochs=4, layer=With(3, 2, len)))
+
+
+def test_a_single_process_says_nothing_of_several(tmp_path):
+    """So its files are what they were before there were several."""
+    simple(tmp_path)
+    for path in tmp_path.iterdir():
+        state = read_state(path)
+        assert state["data"].keys() == {"used", "start", "length"}
+        assert "workers" not in state
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,10 @@ app = App(
 )
 
 
+given_words: list[str] = []  # those of the command that runs, for workers to be given
+
 NET, LEARNING = Group("The net"), Group("How it learns")
-DATA, RUN = Group("The data"), Group("The run")
+DATA, RUN, WORKERS = Group("The data"), Group("The run"), Group("Several workers")
 
 
 @app.command
@@ -69,6 +71,14 @@ def train(
     threads: Annotated[str | None, Parameter(group=RUN)] = None,
     compiled: Annotated[bool, Parameter(group=RUN, negative=())] = False,
     profile: Annotated[bool, Parameter(group=RUN, negative=())] = False,
+    workers: Annotated[int | None, Parameter(group=WORKERS, converter=_whole)] = None,
+    retries: Annotated[int, Parameter(group=WORKERS, converter=_whole)] = 0,
+    timeout: Annotated[float, Parameter(group=WORKERS)] = 300.0,
+    lost_after: Annotated[float, Parameter(group=WORKERS)] = 10.0,
+    scale_lr: Annotated[bool, Parameter(group=WORKERS, negative=())] = False,
+    sync_norms: Annotated[bool, Parameter(group=WORKERS, negative=())] = False,
+    overlap: Annotated[bool, Parameter(group=WORKERS, negative=())] = False,
+    shard_optimizer: Annotated[bool, Parameter(group=WORKERS, negative=())] = False,
 ) -> int:
     """Train a net, and leave a folder with the model, its history and pictures.
 
@@ -129,16 +139,38 @@ def train(
         Use compiled forms of a few methods; needs numba.
     profile
         Also measure time and memory of each layer: a table, profile.png and profile.csv.
+    workers
+        How many processes train together on this machine, each on its own mini-batches. On several
+        machines mpiexec starts them: mpiexec -n 8 --hosts a,b chainrule train ...
+    retries
+        How many times they are started again, from the last checkpoint, if one of them dies.
+    timeout
+        How many seconds a worker waits for the others before it ends the run.
+    lost_after
+        How many seconds the machine of another worker may be silent before that ends the run.
+    scale_lr
+        As many times the learning rate as there are workers, after a slow rise.
+    sync_norms
+        Batch normalisations take the statistics of all workers' samples.
+    overlap
+        Gradients travel while others are still being computed.
+    shard_optimizer
+        Each worker keeps a part of what the optimizer remembers: less memory.
     """
     from chainrule.cli.settings import Settings
+    from chainrule.cli.together import connected, launched
     from chainrule.cli.train import train_command
 
+    if workers is not None and (code := launched(given_words, workers, retries)) is not None:
+        return code
     given = Settings(
         data, target, task, image_size, model, hidden, dropout, epochs, batch_size, optimizer, lr,
         schedule, weight_decay, clip_norm, accumulate, patience, seed, threads, compiled or None,
-        profile or None, checkpoint_steps,
+        profile or None, checkpoint_steps, workers, scale_lr or None, sync_norms or None,
+        overlap or None, shard_optimizer or None,
     )  # fmt: skip
-    return train_command(given, config=config, resume=resume, out=out)
+    with connected(workers, timeout, lost_after) as team:
+        return train_command(given, config=config, resume=resume, out=out, workers=team)
 
 
 @app.command(name="find-lr")
@@ -411,6 +443,7 @@ def check(
 def run(words: Sequence[str]) -> int:
     """Run the command with these words, and return its exit code."""
     errors.debug = "--debug" in words
+    given_words[:] = words
     words = [word for word in words if word != "--debug"]
     signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):  # a file's name may hold what the terminal cannot show

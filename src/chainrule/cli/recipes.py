@@ -17,6 +17,7 @@ from chainrule.optimizers import (
 from chainrule.schedules import (
     Cosine,
     ExponentialDecay,
+    LinearScaling,
     OneCycle,
     Plateau,
     Polynomial,
@@ -25,7 +26,7 @@ from chainrule.schedules import (
     Warmup,
 )
 
-__all__ = ["OPTIMIZERS", "SCHEDULES", "learning_rate", "optimizer", "schedule"]
+__all__ = ["OPTIMIZERS", "SCHEDULES", "learning_rate", "optimizer", "scaled", "schedule"]
 
 OPTIMIZERS: dict[str, Callable[[float], Optimizer]] = {
     "sgd": SGD,
@@ -61,6 +62,19 @@ def optimizer(name: str, lr: float, weight_decay: float) -> Optimizer:
     built = OPTIMIZERS[name](lr)
     built.weight_decay = weight_decay
     return built
+
+
+def scaled(name: str, epochs: int, steps: int, monitor: str, workers: int) -> Schedule:
+    """Return it for so many workers: it rises slowly to a learning rate as many times as high.
+
+    It rises for five epochs, or for a fifth of the training if that is shorter.
+    """
+    then = schedule(name, epochs, steps, monitor)
+    if name == "step":
+        then = StepDecay(max(1, steps // 3), per_epoch=False)
+    if name == "exponential":
+        then = ExponentialDecay(0.01 ** (1 / steps), per_epoch=False)
+    return LinearScaling(workers, max(1, min(5 * steps // epochs, steps // 5)), then)
 
 
 def schedule(name: str, epochs: int, steps: int, monitor: str) -> Schedule | None:

@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import tempfile
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -83,7 +84,7 @@ def folder_to_resume(settings: Settings, out: Path | None) -> Path | None:
     if out is not None:
         if not (out / "run.toml").exists():
             return None
-        then = read_settings(out)[0]
+        then = _with_workers(read_settings(out)[0], settings)
         if different := then.differences(settings):
             raise UsageError(
                 f"--resume: the run in {out} was begun with other settings: "
@@ -92,9 +93,14 @@ def folder_to_resume(settings: Settings, out: Path | None) -> Path | None:
         return out
     for path in sorted(Path("runs").glob("*/run.toml"), key=_age, reverse=True):
         with contextlib.suppress(UsageError):
-            if read_settings(path)[0] == settings:
+            if _with_workers(read_settings(path)[0], settings) == settings:
                 return path.parent
     return None
+
+
+def _with_workers(then: Settings, now: Settings) -> Settings:
+    """Return the settings of a run as if as many workers had begun it: others may go on."""
+    return replace(then, workers=now.workers)
 
 
 def _age(path: Path) -> float:

@@ -49,6 +49,11 @@ class Settings:
     compiled: bool | None = None
     profile: bool | None = None
     checkpoint_steps: int | None = None
+    workers: int | None = None
+    scale_lr: bool | None = None
+    sync_norms: bool | None = None
+    overlap: bool | None = None
+    shard_optimizer: bool | None = None
 
     def over(self, base: "Settings") -> "Settings":
         """Return the settings of ``base``, but for what is said here."""
@@ -146,7 +151,7 @@ class Settings:
 
 
 WHOLE = {"epochs": 1, "batch_size": 1, "accumulate": 1, "patience": 1, "seed": 0, "image_size": 1,
-         "checkpoint_steps": 1}  # fmt: skip
+         "checkpoint_steps": 1, "workers": 1}  # fmt: skip
 Check = tuple[Callable[[float], bool], str]
 NUMBERS: dict[str, Check] = {
     "lr": (lambda v: 0 < v < math.inf, "greater than 0, and finite"),

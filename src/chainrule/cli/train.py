@@ -2,10 +2,12 @@
 
 import contextlib
 import hashlib
+import os
 import shlex
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +18,16 @@ from chainrule.cli.prepare import DataSet, Preparation, load_data
 from chainrule.cli.results import draw, folder_to_resume, judged, make_folder, tell, tidy
 from chainrule.cli.settings import Settings, read_settings, write_settings
 from chainrule.data import Batches
+from chainrule.distributed import Workers
 from chainrule.layers import Linear
 from chainrule.loading import load
 from chainrule.model import Model
+from chainrule.schedules import Schedule
 from chainrule.state import State
 from chainrule.training import (
     Callback,
     Checkpoint,
+    DataParallel,
     EarlyStopping,
     History,
     KeepBest,
@@ -37,12 +42,13 @@ __all__ = ["built", "made_from", "train_command"]
 class _Save(KeepBest):
     """Write the model whenever it is the best so far, and the history each epoch."""
 
-    def __init__(self, folder: Path, monitor: str) -> None:
+    def __init__(self, folder: Path, monitor: str, *, silent: bool = False) -> None:
         super().__init__(monitor)
         self.model_path = folder / "model.safetensors"
         self.history_path = folder / "history.csv"
         self.history = History()
         self.saved: int | None = None  # the epoch whose model is in the file
+        self.silent = silent
 
     def on_train_begin(self, run: Run) -> None:
         super().on_train_begin(run)
@@ -54,6 +60,8 @@ class _Save(KeepBest):
 
     def on_epoch_end(self, run: Run) -> None:
         super().on_epoch_end(run)
+        if self.silent:  # another worker writes
+            return
         try:
             if self.epoch == run.epoch:
                 run.model.save(self.model_path)
@@ -65,6 +73,8 @@ class _Save(KeepBest):
 
     def on_train_end(self, run: Run) -> None:
         super().on_train_end(run)
+        if self.silent:
+            return
         if self.epoch != self.saved:
             run.model.save(self.model_path)
             self.saved = self.epoch
@@ -72,8 +82,13 @@ class _Save(KeepBest):
             run.history.save_csv(self.history_path)
 
 
-def train_command(given: Settings, *, config: Path | None, resume: bool, out: Path | None) -> int:
-    """Train, save, draw, and say what was made; return the exit code."""
+def train_command(
+    given: Settings, *, config: Path | None, resume: bool, out: Path | None, workers: Workers
+) -> int:
+    """Train, save, draw, and say what was made; return the exit code.
+
+    Of several workers the first makes the folder, saves and draws; the others only train.
+    """
     expected: dict[str, str] = {}
     if config is not None:
         base, expected = read_settings(config)
@@ -81,40 +96,88 @@ def train_command(given: Settings, *, config: Path | None, resume: bool, out: Pa
     elif resume and out is not None and (out / "run.toml").exists():
         given = given.over(read_settings(out)[0])
     settings = given.spelled_out()
-    folder = folder_to_resume(settings, out) if resume else None
-    data = load_data(str(settings.data), settings.target, settings.task, settings.image_size)
+    if settings.workers is None and workers.size > 1:
+        settings = replace(settings, workers=workers.size)
+    folder, settings = _begun(settings, out, workers, resume=resume)
+    # The first before the others: what it downloads is there then.
+    loaded: list[DataSet] = []
+
+    def load_first() -> None:
+        loaded.append(_load(settings))
+
+    workers.of_first(load_first)
+    data = loaded[0] if loaded else _load(settings)
     if not len(data.x) or not len(data.x_test):
         raise ValueError(f"{settings.data}: there is no sample in the data.")
     model = built(settings, data.preparation)
     data = data.suited_to(model)
     data.preparation.into(model)
+    monitor = "validation_loss" if data.preparation.regression else "validation_accuracy"
     hashes = made_from(data, str(settings.model))
     for name in _changed(expected, hashes):
         print(f"{name} not those of the run that is repeated: the result will differ.")
-    if folder is not None and (changed := _changed(read_settings(folder)[1], hashes)):
+    begun = folder
+
+    def ready() -> bytes:
+        return os.fsencode(_ready_folder(begun, hashes, out, data.preparation.data))
+
+    folder = Path(os.fsdecode(workers.of_first(ready)))
+    if not workers.first:
+        save = _Save(folder, monitor, silent=True)
+        return _code(_train(model, settings, data, save, resume=resume, workers=workers))
+    numbered = out is None
+    save = _Save(folder, monitor)
+    with _failure_says_what_is_left(save, numbered=numbered):
+        return _train_into(
+            folder, model, settings, data, hashes, save, resume=resume, workers=workers
+        )
+
+
+def _ready_folder(begun: Path | None, hashes: dict[str, str], out: Path | None, name: str) -> Path:
+    """Return the folder of the run that is gone on with, or of a new one, fit to be written."""
+    if begun is None:
+        return make_folder(out, name)
+    if changed := _changed(read_settings(begun)[1], hashes):
         raise UsageError(
-            f"--resume: {changed[0]} not those that the run in {folder} was begun with. Begin "
+            f"--resume: {changed[0]} not those that the run in {begun} was begun with. Begin "
             "anew in another folder: --out FOLDER."
         )
-    if folder is not None:
-        tidy(folder)
-    else:
-        folder = make_folder(out, data.preparation.data)
-    numbered = out is None
-    save = _Save(folder, "validation_loss" if data.preparation.regression else
-                 "validation_accuracy")  # fmt: skip
-    with _failure_says_what_is_left(save, numbered=numbered):
-        return _train_into(folder, model, settings, data, hashes, save, resume=resume)
+    tidy(begun)
+    return begun
+
+
+def _load(settings: Settings) -> DataSet:
+    return load_data(str(settings.data), settings.target, settings.task, settings.image_size)
+
+
+def _begun(
+    settings: Settings, out: Path | None, workers: Workers, *, resume: bool
+) -> tuple[Path | None, Settings]:
+    """Return the folder of the run to go on with, and its settings; of several the first looks."""
+    if not resume:
+        return None, settings
+
+    def find() -> bytes:
+        folder = folder_to_resume(settings, out)
+        return b"" if folder is None else os.fsencode(folder)
+
+    found = workers.of_first(find)
+    if not found:
+        return None, settings
+    folder = Path(os.fsdecode(found))
+    # Its steps have as many mini-batches as before.
+    count = workers.of_first(lambda: str(read_settings(folder)[0].workers or "").encode())
+    return folder, replace(settings, workers=int(count) if count else None)
 
 
 def _train_into(
     folder: Path, model: Model, settings: Settings, data: DataSet, hashes: dict[str, str],
-    save: _Save, *, resume: bool,
+    save: _Save, *, resume: bool, workers: Workers,
 ) -> int:  # fmt: skip
     preparation = data.preparation
     write_settings(folder, settings, hashes)
     start = time.monotonic()
-    stopped = _train(model, settings, data, save, resume=resume)
+    stopped = _train(model, settings, data, save, resume=resume, workers=workers)
     seconds = time.monotonic() - start
     # What is judged and drawn is what is in the file.
     model = load(save.model_path, classes=nets.own_classes(str(settings.model)))
@@ -149,12 +212,14 @@ def built(settings: Settings, preparation: Preparation) -> Model:
 
 
 def _train(
-    model: Model, settings: Settings, data: DataSet, save: _Save, *, resume: bool
+    model: Model, settings: Settings, data: DataSet, save: _Save, *, resume: bool, workers: Workers
 ) -> KeyboardInterrupt | None:
     """Train; return what stopped it, if the user did. The model is then in its file."""
     try:
-        _go(model, settings, data, save, resume=resume)
+        _go(model, settings, data, save, resume=resume, workers=workers)
     except KeyboardInterrupt as stop:
+        if save.silent:
+            return stop
         if save.saved is None:
             print("Stopped before the first epoch ended: saving the net as it is.")
             model.save(save.model_path)
@@ -168,9 +233,12 @@ def _train(
     return None
 
 
-def _go(model: Model, settings: Settings, data: DataSet, save: _Save, *, resume: bool) -> None:
+def _go(
+    model: Model, settings: Settings, data: DataSet, save: _Save, *, resume: bool, workers: Workers
+) -> None:
+    together = f" with {workers.size} workers" if workers.size > 1 else ""
     print(
-        f"Training {_shape_of(model)} on {data.preparation.data}: "
+        f"Training {_shape_of(model)} on {data.preparation.data}{together}: "
         f"{len(data.x):,} samples, {len(data.x_test):,} held out, "
         f"{model.parameters.size:,} parameters.",
         flush=True,
@@ -178,7 +246,14 @@ def _go(model: Model, settings: Settings, data: DataSet, save: _Save, *, resume:
     rows = data.preparation.rows
     batches = Batches(rows(data.x), data.y, settings.batch_size or 64, seed=settings.seed or 0)
     epochs, accumulate = settings.epochs or 1, settings.accumulate or 1
-    steps = epochs * -(-len(batches) // accumulate)
+    streams = settings.workers or 1
+    steps = epochs * -(-batches.steps_of(streams) // accumulate)
+    if settings.scale_lr:
+        schedule: Schedule | None = recipes.scaled(
+            settings.schedule or "", epochs, steps, save.monitor, streams
+        )
+    else:
+        schedule = recipes.schedule(settings.schedule or "", epochs, steps, save.monitor)
     optimizer = recipes.optimizer(
         settings.optimizer or "", settings.lr or 0, settings.weight_decay or 0
     )
@@ -192,7 +267,7 @@ def _go(model: Model, settings: Settings, data: DataSet, save: _Save, *, resume:
         epochs,
         batches,
         optimizer=optimizer,
-        schedule=recipes.schedule(settings.schedule or "", epochs, steps, save.monitor),
+        schedule=schedule,
         clip_norm=settings.clip_norm,
         accumulate=accumulate,
         validation_data=(rows(data.x_test), data.y_test),
@@ -200,6 +275,13 @@ def _go(model: Model, settings: Settings, data: DataSet, save: _Save, *, resume:
         checkpoint=Checkpoint(folder, every_steps=settings.checkpoint_steps),
         resume=resume,
         profile=bool(settings.profile),
+        workers=DataParallel(
+            workers,
+            overlap=bool(settings.overlap),
+            shard_optimizer=bool(settings.shard_optimizer),
+            synchronise_norms=bool(settings.sync_norms),
+            streams=streams,
+        ),
     )
 
 
@@ -267,7 +349,7 @@ def _remove(folder: Path, *, numbered: bool) -> None:
             path.rmdir()  # which only an empty folder lets happen
 
 
-def _code(stop: KeyboardInterrupt) -> int:
+def _code(stop: KeyboardInterrupt | None) -> int:
     from chainrule.cli.app import exit_code
 
-    return exit_code(stop)
+    return 0 if stop is None else exit_code(stop)

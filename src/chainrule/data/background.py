@@ -6,6 +6,7 @@ NumPy lets other threads run while it works on an array, so on two cores both go
 # Annotations that name numpy.random would import it, which takes long.
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sized
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ import numpy as np
 
 from chainrule.data.augment import Augment
 from chainrule.data.batches import Batches
+from chainrule.data.share import Share, shared, steps_of
 from chainrule.layer import Array
 from chainrule.state import State, Stateful
 
@@ -96,8 +98,20 @@ class Augmented:
         # A stream for each time: how far the thread had come when the last was left is chance.
         rng = np.random.default_rng([self._seed, self._times])
         self._times += 1
-        work = self._work(rng)
+        work = self._work(self.batches, rng)
         return made_ahead(work, self.ahead) if self.ahead else work
+
+    def steps_of(self, streams: int) -> int | None:
+        """Return the number of steps of so many mini-batches each."""
+        return steps_of(self.batches, streams)
+
+    def shares_from(self, first: int, share: Share) -> Iterator[tuple[Array, ...] | None]:
+        """Yield a worker's part of each step, from one on; each worker draws for itself."""
+        rng = np.random.default_rng([self._seed, self._times, share.rank])
+        self._times += 1
+        work = self._parts(shared(self.batches, 0, share), rng)
+        parts = made_ahead(work, self.ahead) if self.ahead else work
+        return itertools.islice(parts, first, None)  # those before are made: they draw
 
     def get_state(self) -> State:
         """Return how many times they have been gone through, and where their parts stand."""
@@ -110,8 +124,16 @@ class Augmented:
             self.batches.set_state(state["batches"])
         self._times = int(state["times"])
 
-    def _work(self, rng: np.random.Generator) -> Iterator[tuple[Array, ...]]:
-        for x, y, *weights in self.batches:
+    def _parts(
+        self, parts: Iterable[tuple[Any, ...] | None], rng: np.random.Generator
+    ) -> Iterator[tuple[Array, ...] | None]:
+        for part in parts:
+            yield None if part is None else next(self._work([part], rng))
+
+    def _work(
+        self, batches: Iterable[tuple[Any, ...]], rng: np.random.Generator
+    ) -> Iterator[tuple[Array, ...]]:
+        for x, y, *weights in batches:
             if weights and self.augment.mix_up:
                 raise ValueError(
                     "Augmented: samples that are mixed have no weights of their own. Leave out "

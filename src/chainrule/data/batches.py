@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Self
+from typing import Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from chainrule.data.share import Share
 from chainrule.layer import Array
 from chainrule.state import State, generator_state, set_generator_state
 
@@ -107,8 +108,7 @@ class Batches:
 
     def __len__(self) -> int:
         """Return the number of mini-batches."""
-        whole, rest = divmod(len(self.x), self.batch_size)
-        return whole + (rest > 0 and not self.drop_last)
+        return self.steps_of(1)
 
     def __iter__(self) -> Iterator[tuple[Array, ...]]:
         """Yield (inputs, targets), and the weights if there are any, in a new order."""
@@ -116,16 +116,35 @@ class Batches:
 
     def batches_from(self, first: int) -> Iterator[tuple[Array, ...]]:
         """Yield the mini-batches of a new order from one on."""
+        # One worker has some of every step.
+        return cast("Iterator[tuple[Array, ...]]", self.shares_from(first, Share()))
+
+    def steps_of(self, streams: int) -> int:
+        """Return the number of steps of so many mini-batches each."""
+        whole, rest = divmod(len(self.x), self.batch_size * streams)
+        return whole + (rest > 0 and not self.drop_last)
+
+    def shares_from(self, first: int, share: Share) -> Iterator[tuple[Array, ...] | None]:
+        """Yield a worker's part of each step of a new order, from one on; None where it has none.
+
+        All workers draw the same order, and each gathers its own samples alone.
+        """
         order = np.arange(len(self.x))
         if self.shuffle:
             self.rng.shuffle(order)
-        size = min(self.batch_size, len(order))
+        size = min(self.batch_size * share.streams, len(order))
         arrays = [self.x, self.y]
         if self.sample_weights is not None:
             arrays.append(self.sample_weights)
-        buffers = [np.empty((size, *a.shape[1:]), a.dtype) for a in arrays]
-        for i in range(first, len(self)):
+        most = -(-size // share.size)
+        buffers = [np.empty((most, *a.shape[1:]), a.dtype) for a in arrays]
+        for i in range(first, self.steps_of(share.streams)):
             chosen = order[i * size : (i + 1) * size]
+            if share.size > 1:
+                chosen = chosen[share.cut(len(chosen))]
+                if not len(chosen):
+                    yield None
+                    continue
             if self.copy:
                 yield tuple(array[chosen] for array in arrays)
                 continue

@@ -6,11 +6,13 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from chainrule.data.background import made_ahead
+from chainrule.data.share import Share
 from chainrule.data.stored import Rows, as_rows
 from chainrule.layer import Array
 from chainrule.state import State
@@ -117,7 +119,7 @@ class FileBatches:
 
     def __len__(self) -> int:
         """Return the number of mini-batches."""
-        return (len(self.x) + self.batch_size - 1) // self.batch_size
+        return self.steps_of(1)
 
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
         """Yield (inputs, targets) in a new order."""
@@ -125,9 +127,23 @@ class FileBatches:
 
     def batches_from(self, first: int) -> Iterator[tuple[Array, Array]]:
         """Yield the mini-batches of the next epoch from one on; those before are not read."""
+        # One worker has some of every step.
+        return cast("Iterator[tuple[Array, Array]]", self.shares_from(first, Share()))
+
+    def steps_of(self, streams: int) -> int:
+        """Return the number of steps of so many mini-batches each."""
+        return -(-len(self.x) // (self.batch_size * streams))
+
+    def shares_from(self, first: int, share: Share) -> Iterator[tuple[Array, ...] | None]:
+        """Yield a worker's part of each step of the next epoch; None where it has none.
+
+        Every block is cut into a part for each stream, and a worker reads those of its own alone.
+        """
         epoch, self.epoch = self.epoch, self.epoch + 1
-        batches = self._batches(epoch, first)
-        return made_ahead(batches, self.ahead) if self.ahead else batches
+        streams = [self._batches(epoch, first, i, share.streams) for i in share.mine()]
+        steps = range(first, self.steps_of(share.streams))
+        parts = (share.joined([next(stream, None) for stream in streams]) for _ in steps)
+        return made_ahead(parts, self.ahead) if self.ahead else parts
 
     def get_state(self) -> State:
         """Return the number of the next epoch."""
@@ -139,10 +155,12 @@ class FileBatches:
 
     # -- inner parts ----------------------------------------------------------------------------
 
-    def _batches(self, epoch: int, first: int) -> Iterator[tuple[Array, Array]]:
+    def _batches(
+        self, epoch: int, first: int, stream: int, streams: int
+    ) -> Iterator[tuple[Array, Array]]:
         rest: tuple[Array, Array] | None = None  # of a window, too few for a mini-batch
         skipped = first * self.batch_size  # samples
-        for samples in self._windows(epoch):
+        for samples in self._windows(epoch, stream, streams):
             if skipped >= len(samples):
                 skipped -= len(samples)
                 continue
@@ -160,15 +178,27 @@ class FileBatches:
         if rest is not None:
             yield self._prepared(rest[0]), rest[1]
 
-    def _windows(self, epoch: int) -> Iterator[Array]:
+    def _windows(self, epoch: int, stream: int, streams: int) -> Iterator[Array]:
         """Yield the numbers of the samples of each window, in the order in which they are dealt."""
         rng = np.random.default_rng([self.seed, epoch])
-        count = -(-len(self.x) // self.rows_of_a_block)
+        rows = self.rows_of_a_block * streams
+        count = -(-len(self.x) // rows)
         order = rng.permutation(count) if self.shuffle else np.arange(count)
+        part = np.full(count, stream)  # which of a block's parts is this stream's
+        if streams > 1 and self.shuffle:
+            part = (part + rng.integers(streams, size=count)) % streams
+            rng = np.random.default_rng([self.seed, epoch, stream])
         for i in range(0, count, self.blocks):
-            starts = order[i : i + self.blocks] * self.rows_of_a_block
-            samples = (starts[:, None] + np.arange(self.rows_of_a_block)).ravel()
-            samples = samples[samples < len(self.x)]
+            stretches = []
+            for block in order[i : i + self.blocks].tolist():
+                start, length = block * rows, min(rows, len(self.x) - block * rows)
+                own = int(part[block])
+                stretches.append(
+                    np.arange(
+                        start + length * own // streams, start + length * (own + 1) // streams
+                    )
+                )
+            samples = np.concatenate(stretches)
             yield rng.permutation(samples) if self.shuffle else samples
 
     def _read(self, rows: Rows, samples: Array) -> Array:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
 from chainrule.layer import Array
 from chainrule.layers.normalization import Normalization, along, long_rows, wide
 
-__all__ = ["BatchNorm"]
+__all__ = ["Across", "BatchNorm"]
+
+
+class Across(Protocol):
+    """Sums over the mini-batches of several workers, which together are one."""
+
+    def values(self, vector: Array) -> Array:
+        """Return the sum of all workers' vectors."""
+
+    def gradients(self, vector: Array) -> Array:
+        """Return it for derivatives, each of them counting as its worker's loss does."""
 
 
 class BatchNorm(Normalization):
@@ -79,13 +91,17 @@ class BatchNorm(Normalization):
     """
 
     persistent = ("running_mean", "running_variance")
-    keeps = ("centred", "inverse", "of_batch")
+    keeps = ("centred", "inverse", "of_batch", "count")
+
+    # Set while several workers train with the statistics of all their mini-batches together.
+    across: Across | None = None
 
     running_mean: Array
     running_variance: Array
     centred: Array
     inverse: Array
     of_batch: bool
+    count: int
 
     def __init__(
         self, n: int, *, momentum: float = 0.1, epsilon: float = 1e-5, affine: bool = True
@@ -120,10 +136,10 @@ class BatchNorm(Normalization):
         rows = self._rows(self._checked(x))
         centred = self.buffer("centred", rows.shape, rows.dtype)
         if self.training:
-            count = self._count(x)
-            mean = self._sums(rows) / count
+            self.count = count = self._count(x)
+            mean = self._of_all(self._sums(rows)) / count
             np.subtract(rows, along(mean, rows), out=centred)
-            variance = self._sums_of_products(centred, centred) / count
+            variance = self._of_all(self._sums_of_products(centred, centred)) / count
             self.running_mean += self.momentum * (mean - self.running_mean)
             unbiased = variance * (count / (count - 1))
             self.running_variance += self.momentum * (unbiased - self.running_variance)
@@ -149,7 +165,9 @@ class BatchNorm(Normalization):
         grad_x = self.buffer("grad_x", rows.shape, rows.dtype)
         slope = along(self._slope(inverse), rows)
         if self.of_batch:
-            count = grad.size // self.n
+            count = self.count
+            if self.across is not None:  # they act on the inputs of all workers
+                sums, products = self.across.gradients(np.stack([sums, products]))
             np.multiply(centred, along(products * inverse**2 / count, rows), out=grad_x)
             np.subtract(rows, grad_x, out=grad_x)
             grad_x -= along(sums / count, rows)
@@ -162,9 +180,13 @@ class BatchNorm(Normalization):
         """Return dy/dx at constant mean and variance."""
         return self.scale * inverse if self.affine else inverse
 
+    def _of_all(self, sums: Array) -> Array:
+        """Return the sums over all workers' mini-batches, where they are one."""
+        return sums if self.across is None else self.across.values(sums).astype(sums.dtype)
+
     def _count(self, x: Array) -> int:
         """Return how many values a channel has."""
-        count = x.size // self.n
+        count = int(self._of_all(np.array([x.size // self.n]))[0])
         if count < 2:
             raise ValueError(
                 f"{self!r}: in training each channel needs at least two values to have a variance, "

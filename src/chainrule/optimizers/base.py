@@ -16,7 +16,15 @@ import numpy as np
 
 from chainrule.description import code
 from chainrule.layer import Array, attributes_to_copy
-from chainrule.optimizers.groups import DecayRule, Group, Net, decay_matrices, groups_of, joined
+from chainrule.optimizers.groups import (
+    DecayRule,
+    Group,
+    Net,
+    cut,
+    decay_matrices,
+    groups_of,
+    joined,
+)
 from chainrule.state import State, check_state
 
 __all__ = ["Optimizer"]
@@ -119,11 +127,12 @@ class Optimizer:
     def __repr__(self) -> str:
         return code(self)
 
-    def bind(self, net: Net) -> Self:
+    def bind(self, net: Net, part: slice | None = None) -> Self:
         """Read from a model which parameters are frozen, decay, or have a rate of their own.
 
         ``train`` does it when it starts. In a loop of one's own it is called once, and again when
-        that changes; without it all parameters move alike.
+        that changes; without it all parameters move alike. With ``part`` the optimiser is one for
+        that stretch of the flat vectors alone, and ``step`` is given them cut so.
 
         Raises
         ------
@@ -132,6 +141,8 @@ class Optimizer:
             model.
         """
         groups = groups_of(net, self.rates, self.decays)
+        if part is not None:
+            groups = cut(groups, part)
         self._check_size(groups[-1].stop if groups else 0)
         if self.steps and self.averages and self._net is not None and self._net() is not net:
             raise ValueError(

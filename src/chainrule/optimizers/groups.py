@@ -7,7 +7,7 @@ from typing import Protocol
 
 from chainrule.layer import Array, Layer
 
-__all__ = ["DecayRule", "Group", "Net", "decay_all", "decay_matrices", "groups_of", "joined"]
+__all__ = ["DecayRule", "Group", "Net", "cut", "decay_all", "decay_matrices", "groups_of", "joined"]
 
 DecayRule = Callable[[str, Array], bool]
 
@@ -109,6 +109,24 @@ def joined(groups: Sequence[Group]) -> list[Group]:
         else:
             longer.append(group)
     return longer
+
+
+def cut(groups: Sequence[Group], part: slice) -> list[Group]:
+    """Return the groups of a stretch of the flat vector, counted from where it begins.
+
+    Examples
+    --------
+    >>> cut([Group(0, 5), Group(5, 9, rate=0.1)], slice(3, 7))
+    [Group(start=0, stop=2, rate=1.0, decays=True), Group(start=2, stop=4, rate=0.1, decays=True)]
+    """
+    inside = [
+        replace(g, start=max(g.start, part.start), stop=min(g.stop, part.stop)) for g in groups
+    ]
+    return [
+        replace(g, start=g.start - part.start, stop=g.stop - part.start)
+        for g in inside
+        if g.start < g.stop
+    ]
 
 
 def _inside(name: str, path: str) -> bool:

@@ -18,11 +18,13 @@ from chainrule.schedules.falls import (
 )
 from chainrule.schedules.one_cycle import OneCycle
 from chainrule.schedules.plateau import Plateau
+from chainrule.schedules.scaling import LinearScaling
 
 __all__ = [
     "Constant",
     "Cosine",
     "ExponentialDecay",
+    "LinearScaling",
     "OneCycle",
     "Plateau",
     "Polynomial",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from chainrule.description import code
 from chainrule.state import State
 
-__all__ = ["Schedule", "above_zero", "between", "count", "share"]
+__all__ = ["Around", "Schedule", "above_zero", "between", "count", "share"]
 
 
 class Schedule:
@@ -60,6 +60,45 @@ class Schedule:
                 "Pass data that have a length, as a list of mini-batches."
             )
         return total
+
+
+class Around(Schedule):
+    """A schedule with another one in it.
+
+    Parameters
+    ----------
+    then : Schedule or None
+        The other; it counts steps, as this one does.
+    """
+
+    def __init__(self, then: Schedule | None) -> None:
+        name = type(self).__name__
+        if then is not None and not isinstance(then, Schedule):
+            raise TypeError(f"{name}: then must be a Schedule, as Cosine(), got {then!r}.")
+        if then is not None and then.per_epoch:
+            raise ValueError(
+                f"{name}: counts steps, and {then!r} counts epochs. Write per_epoch=False there."
+            )
+        self.then = then
+
+    def observe(self, figures: Mapping[str, float]) -> None:
+        """Let the other schedule look."""
+        if self.then is not None:
+            self.then.observe(figures)
+
+    def reset(self) -> None:
+        """Let the other schedule forget."""
+        if self.then is not None:
+            self.then.reset()
+
+    def get_state(self) -> State:
+        """Return what the other schedule remembers."""
+        return {} if self.then is None else self.then.get_state()
+
+    def set_state(self, state: State) -> None:
+        """Let the other schedule go on from there."""
+        if self.then is not None:
+            self.then.set_state(state)
 
 
 def between(start: float, end: float, done: float, shape: str) -> float:

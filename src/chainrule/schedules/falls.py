@@ -1,10 +1,8 @@
 """Schedules that fall along a curve, and the rise before them."""
 
 import math
-from collections.abc import Mapping
 
-from chainrule.schedules.base import Schedule, above_zero, between, count, share
-from chainrule.state import State
+from chainrule.schedules.base import Around, Schedule, above_zero, between, count, share
 
 __all__ = ["Constant", "Cosine", "ExponentialDecay", "Polynomial", "StepDecay", "Warmup"]
 
@@ -168,7 +166,7 @@ class Polynomial(Schedule):
         return math.pow(max(0.0, 1 - step / self.known(total)), self.power)
 
 
-class Warmup(Schedule):
+class Warmup(Around):
     """A rise along a line from a small learning rate, and then another schedule.
 
     Parameters
@@ -194,14 +192,8 @@ class Warmup(Schedule):
 
     def __init__(self, steps: int, then: Schedule | None = None, *, start: float = 0.01) -> None:
         self.steps = count("Warmup", "steps", steps)
-        self.then = then
+        super().__init__(then)
         self.start = above_zero("Warmup", "start", start)
-        if then is not None and not isinstance(then, Schedule):
-            raise TypeError(f"Warmup: then must be a Schedule, as Cosine(), got {then!r}.")
-        if then is not None and then.per_epoch:
-            raise ValueError(
-                f"Warmup: counts steps, and {then!r} counts epochs. Write per_epoch=False there."
-            )
 
     def __call__(self, step: int, total: int | None) -> float:
         """Return the height of the line, or what the other schedule says of the rest."""
@@ -214,25 +206,6 @@ class Warmup(Schedule):
         if self.then is None:
             return None
         return self.then.momentum_at(*self._rest(max(step, self.steps), total))
-
-    def observe(self, figures: Mapping[str, float]) -> None:
-        """Let the other schedule look."""
-        if self.then is not None:
-            self.then.observe(figures)
-
-    def reset(self) -> None:
-        """Let the other schedule forget."""
-        if self.then is not None:
-            self.then.reset()
-
-    def get_state(self) -> State:
-        """Return what the other schedule remembers."""
-        return {} if self.then is None else self.then.get_state()
-
-    def set_state(self, state: State) -> None:
-        """Let the other schedule go on from there."""
-        if self.then is not None:
-            self.then.set_state(state)
 
     def _rest(self, step: int, total: int | None) -> tuple[int, int | None]:
         return step - self.steps, None if total is None else max(1, total - self.steps)

@@ -3,6 +3,7 @@
 from chainrule.training.average import WeightAverage
 from chainrule.training.callbacks import Callback, KeepBest
 from chainrule.training.checkpoint import Checkpoint
+from chainrule.training.data_parallel import DataParallel
 from chainrule.training.early_stopping import EarlyStopping
 from chainrule.training.evaluation import evaluate
 from chainrule.training.finder import LearningRates, find_learning_rate
@@ -16,6 +17,7 @@ from chainrule.training.threads import Threads
 __all__ = [
     "Callback",
     "Checkpoint",
+    "DataParallel",
     "EarlyStopping",
     "History",
     "Hook",

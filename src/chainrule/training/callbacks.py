@@ -30,6 +30,10 @@ class Callback:
     ...         run.stop = run.history["loss"][-1] < self.loss
     """
 
+    # Whether it only looks and writes, and neither stops nor changes anything: of several workers
+    # that train together, one alone then tells it. Others are told on all of them.
+    writes: bool = False
+
     def get_state(self) -> State:
         """Return what it remembers; here: nothing. A checkpoint holds it."""
         return {}

@@ -11,7 +11,14 @@ from chainrule.layer import Array
 from chainrule.state import State
 from chainrule.storage import one_line, read_arrays, write_arrays
 
-__all__ = ["check_fits", "read_state", "stale_parts", "write_state"]
+__all__ = [
+    "check_fits",
+    "pack_state",
+    "read_state",
+    "stale_parts",
+    "unpack_state",
+    "write_state",
+]
 
 VERSION = 1
 ARRAY = "array"  # {"array": name} stands in the JSON where the array was
@@ -28,11 +35,7 @@ def write_state(path: str | os.PathLike[str], state: State) -> None:
         If the state holds something else than numbers, text, None, lists, dictionaries with text
         as keys, and arrays.
     """
-    import json
-
-    arrays: dict[str, Array] = {}
-    tree = _without_arrays(state, "", arrays)
-    content = json.dumps(tree)
+    content, arrays = _parted(state)
     description = {"checkpoint": VERSION, "state": content, "hash": _hash(content, arrays)}
     write_arrays(path, arrays, description)
 
@@ -80,6 +83,42 @@ def read_state(path: str | os.PathLike[str]) -> State:
     if not isinstance(state, dict):
         raise ValueError(f"{path} is damaged: its state is no dictionary.")
     return state
+
+
+def pack_state(state: State) -> bytes:
+    """Return a state as bytes, for another process.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> unpack_state(pack_state({"a": [1, np.array([2.0, 3.0])], "b": None}))
+    {'a': [1, array([2., 3.])], 'b': None}
+    """
+    from safetensors.numpy import save
+
+    content, arrays = _parted(state)
+    text = np.frombuffer(content.encode("utf-8", "surrogatepass"), np.uint8)
+    return save({**arrays, ARRAY: text})
+
+
+def unpack_state(content: bytes) -> State:
+    """Return the state that :func:`pack_state` was given."""
+    import json
+
+    from safetensors.numpy import load
+
+    arrays = load(content)
+    text = arrays.pop(ARRAY).tobytes().decode("utf-8", "surrogatepass")
+    state: State = _with_arrays(json.loads(text), arrays)
+    return state
+
+
+def _parted(state: State) -> tuple[str, dict[str, Array]]:
+    """Return all but the arrays as JSON, and the arrays by name."""
+    import json
+
+    arrays: dict[str, Array] = {}
+    return json.dumps(_without_arrays(state, "", arrays)), arrays
 
 
 def _hash(content: str, arrays: dict[str, Array]) -> str:

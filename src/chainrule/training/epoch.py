@@ -1,6 +1,9 @@
 """An epoch: for each mini-batch forward, loss, backward, step."""
 
+from __future__ import annotations
+
 import contextlib
+import functools
 import itertools
 import math
 import sys
@@ -10,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.distributed.workers import Workers
 from chainrule.layer import Layer
 from chainrule.model import Model
+from chainrule.training.alone import Alone
 from chainrule.training.divergence import Divergence, explain_parameters
 from chainrule.training.evaluation import evaluate
 from chainrule.training.feed import Feed
@@ -22,7 +27,7 @@ from chainrule.training.resuming import Snapshots
 from chainrule.training.run import BETWEEN, JUDGING, STEPS, Run
 from chainrule.training.steps import Clip, MeanGradient, Pace
 
-__all__ = ["Judge", "Loop"]
+__all__ = ["Judge", "Loop", "steps_per_epoch"]
 
 
 @dataclass
@@ -32,13 +37,16 @@ class Judge:
     data: Any
     metrics: dict[str, Metric]
     interrupts: Interrupts
+    workers: Workers
 
     def __call__(self, model: Model) -> dict[str, float]:
         """Return the figures by the names of their columns."""
         if self.data is None:
             return {}
-        with self.interrupts.at_once():
-            figures = evaluate(model, self.data, metrics=self.metrics)
+        # Of several workers none may leave the others: there signals wait for the next step.
+        alone = self.workers.size == 1
+        with self.interrupts.at_once() if alone else contextlib.nullcontext():
+            figures = evaluate(model, self.data, metrics=self.metrics, workers=self.workers)
         return {f"validation_{name}": value for name, value in figures.items()}
 
 
@@ -56,6 +64,7 @@ class Loop:
     interrupts: Interrupts
     judge: Judge
     divergence: Divergence
+    team: Alone  # what several workers do together
     mean: MeanGradient = field(default_factory=MeanGradient)
     layers: list[Layer] = field(init=False)
     frozen: list[bool] | None = None  # which of them were, when the optimiser was bound
@@ -67,19 +76,21 @@ class Loop:
     def begun(self, *, resume: bool, verbose: bool) -> Iterator[None]:
         """Tell the callbacks of the beginning, and all of them of the end, whatever ends it."""
         run, hooks, checkpoint = self.run, self.hooks, self.snapshots.checkpoint
-        if checkpoint is not None:
-            checkpoint.begin(resume=resume)
         with contextlib.ExitStack() as ends:
             ends.callback(setattr, run.model, "training", run.model.training)
             ends.callback(self.pace.give_back)
+            ends.enter_context(self.team)  # first, so that other workers hear of any error
+            if checkpoint is not None:
+                run.workers.of_first(functools.partial(checkpoint.begin, resume=resume))
             ends.enter_context(self.interrupts)
-            for callback in hooks.callbacks:
+            for callback in filter(hooks.tells, hooks.callbacks):
                 call(callback, "on_train_begin", run)
                 ends.callback(call, callback, "on_train_end", run)
             self.snapshots.prove()
             if resume:
                 self.snapshots.resume(verbose=verbose)
-            for callback in hooks.more:
+                run.steps_per_epoch = steps_per_epoch(self.feed, self.accumulate)
+            for callback in filter(hooks.tells, hooks.more):
                 call(callback, "on_train_begin", run)
                 ends.callback(call, callback, "on_train_end", run)
             ends.enter_context(self.snapshots.saved_if_it_fails(run))
@@ -90,6 +101,7 @@ class Loop:
         run = self.run
         if run.phase == BETWEEN:
             self.hooks.finish()
+            self.team.agree()
             return run.epoch < run.epochs and not run.stop
         return True
 
@@ -103,6 +115,7 @@ class Loop:
             hooks.tell("on_epoch_begin")
         if run.phase == STEPS:
             hooks.finish()
+            self.team.agree()
             self.steps()
             if not np.isfinite(run.model.parameters).all():  # the last step's gradients were not
                 run.sound = False
@@ -135,6 +148,7 @@ class Loop:
             run.step += 1
             self.pace.set(run)
             total, count = run.total, run.count
+            self.team.begin_step()
             for x, y, *weights in self.parts_of_a_step(batch, batches):
                 losses = model.loss(x, y, *weights)
                 loss = model.cost.mean()
@@ -148,19 +162,19 @@ class Loop:
                 model.backward()
                 if self.accumulate > 1:
                     self.mean.add(model.gradients, model.cost)
-            if self.accumulate > 1:
-                self.mean.take(model.gradients)
+            self.team.average(self.mean if self.accumulate > 1 else None)
             self.clip(model.gradients, optimizer)
             optimizer.step(model.parameters, model.gradients)
             run.loss = (run.total - total) / (run.count - count)
             run.sound = True
             self.hooks.tell("on_step_end")
-            if self.interrupts.pending:
-                self.interrupts.check()
+            self.team.settle()
             if saving:
                 self.save(between=True)
             if run.stop:
                 break
+        else:
+            self.team.end_steps()
         if run.count == 0:
             raise ValueError(
                 f"train: the data gave no mini-batch in epoch {run.epoch}. A generator can be "
@@ -169,14 +183,23 @@ class Loop:
 
     def parts_of_a_step(self, first: Any, rest: Iterator[Any]) -> Iterable[Any]:
         """Return the mini-batches of one step, each made when the one before has been used."""
-        if self.accumulate == 1:
-            return (first,)
-        return itertools.chain(
-            (first,), itertools.islice(rest, min(self.accumulate, sys.maxsize) - 1)
-        )
+        parts: Iterable[Any] = (first,)
+        if self.accumulate > 1:
+            parts = itertools.chain(
+                parts, itertools.islice(rest, min(self.accumulate, sys.maxsize) - 1)
+            )
+        return self.team.with_samples(parts)
 
     def save(self, *, between: bool = False) -> None:
         """Write a checkpoint; between the steps of an epoch only when it is time."""
-        checkpoint, step = self.snapshots.checkpoint, self.run.step
-        if checkpoint is not None and (not between or checkpoint.due(step)):
-            checkpoint.try_to_save(step, self.snapshots.take)
+        checkpoint = self.snapshots.checkpoint
+        if checkpoint is None or (between and not self.team.due()):
+            return
+        state = self.snapshots.take()  # of several workers all bring what they have
+        if self.run.workers.first:
+            checkpoint.try_to_save(self.run.step, lambda: state)
+
+
+def steps_per_epoch(feed: Feed, accumulate: int) -> int | None:
+    """Return how many steps an epoch has; None where the data do not say."""
+    return None if feed.steps is None else -(-feed.steps // accumulate)

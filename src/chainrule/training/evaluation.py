@@ -1,16 +1,18 @@
 """How well a model does on data that it does not learn from."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any
 
 import numpy as np
 
+from chainrule.distributed.workers import Workers
 from chainrule.layer import Array
 from chainrule.metrics import accuracy
 from chainrule.model import Model
 from chainrule.training.judging import Metric, as_metrics, judge
 
-__all__ = ["checked_batches", "evaluate", "is_arrays"]
+__all__ = ["checked_batches", "evaluate", "is_arrays", "length_of"]
 
 
 def evaluate(
@@ -19,6 +21,7 @@ def evaluate(
     *,
     batch_size: int = 1024,
     metrics: Iterable[Metric] | Mapping[str, Metric] = (),
+    workers: Workers | None = None,
 ) -> dict[str, float]:
     """Return the mean loss over ``data`` and, where the loss has classes, the accuracy.
 
@@ -36,6 +39,8 @@ def evaluate(
         ``(outputs, targets) -> number``. Precision, recall and F1 are those of class 1 where there
         are two classes, else the mean over the classes; AUC is then that of each class against the
         rest. scikit-learn computes them where it is installed.
+    workers : Workers, optional
+        Who shares the work: each judges a part, and gets the figures of all samples.
 
     Returns
     -------
@@ -57,14 +62,15 @@ def evaluate(
     """
     if batch_size < 1:
         raise ValueError(f"evaluate: batch_size must be at least 1, got {batch_size}.")
-    wanted = as_metrics(metrics)
+    wanted, workers = as_metrics(metrics), workers or Workers()
     total = right = 0.0
     count = 0
     kept: list[tuple[Array, Array]] = []
     training = model.training
     model.training = False
     try:
-        for x, y in _batches(data, batch_size):
+        mine = itertools.islice(_batches(data, batch_size), workers.rank, None, workers.size)
+        for x, y in mine:
             with np.errstate(over="ignore", invalid="ignore"):  # the figures will say it: NaN
                 outputs = model.forward(x)
                 total += float(model.cost.forward(outputs, y).sum())
@@ -75,6 +81,11 @@ def evaluate(
             count += len(outputs)
     finally:
         model.training = training
+    if workers.size > 1:
+        sums = np.array([total, right, count], np.float64)
+        workers.sum(sums)
+        total, right, count = float(sums[0]), float(sums[1]), round(float(sums[2]))
+        kept = _of_all(kept, workers) if wanted else []
     if count == 0:
         used_up = " A generator can be gone through once: pass a list of mini-batches, or arrays."
         raise ValueError(
@@ -87,6 +98,21 @@ def evaluate(
         outputs, targets = (np.concatenate(arrays) for arrays in zip(*kept, strict=True))
         figures |= judge(wanted, outputs, targets, model.cost)
     return figures
+
+
+def _of_all(kept: list[tuple[Array, Array]], workers: Workers) -> list[tuple[Array, Array]]:
+    """Return the outputs and targets of all workers' mini-batches, in the order of the data."""
+    lengths = [a.tolist() for a in workers.gather(np.array([len(y) for _, y in kept], np.int64))]
+    columns = []
+    for column in ([x for x, _ in kept], [y for _, y in kept]):
+        own = np.concatenate(column) if column else np.empty(0)
+        parts = [
+            np.split(array, np.cumsum(counts)[:-1]) if counts else []
+            for array, counts in zip(workers.gather(own), lengths, strict=True)
+        ]
+        longest = max(map(len, parts))
+        columns.append([part[i] for i in range(longest) for part in parts if i < len(part)])
+    return list(zip(*columns, strict=True))
 
 
 def is_arrays(data: Any) -> bool:
@@ -102,6 +128,13 @@ def is_arrays(data: Any) -> bool:
     if not isinstance(data, tuple) or len(data) not in (2, 3) or isinstance(data[0], tuple):
         return False
     return not (isinstance(data[0], list) and any(isinstance(a, np.ndarray) for a in data[0]))
+
+
+def length_of(data: Any) -> int | None:
+    """Return how many samples or mini-batches the data have; None if they do not say."""
+    if is_arrays(data):
+        return len(data[0])
+    return len(data) if isinstance(data, Sized) else None
 
 
 def checked_batches(owner: str, batches: Any, longest: int) -> Iterator[tuple[Any, ...]]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import itertools
 import warnings
+import zlib
 from collections.abc import Iterable, Iterator, Sequence, Sized
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from chainrule.data import Batches, MiniBatches, train_validation_split
+from chainrule.data.share import Share, shared, steps_of
 from chainrule.state import State, Stateful
 from chainrule.training.evaluation import checked_batches, is_arrays
 
@@ -26,6 +29,8 @@ class Feed:
         As ``train`` takes them.
     shuffle : bool
         Whether to deal ``MiniBatches`` anew from the second epoch on.
+    share : Share
+        What this worker takes of each step, if there are several.
 
     Attributes
     ----------
@@ -33,11 +38,12 @@ class Feed:
         How many mini-batches of the epoch have been used.
     """
 
-    def __init__(self, data: Any, *, shuffle: bool) -> None:
+    def __init__(self, data: Any, *, shuffle: bool, share: Share = Share()) -> None:  # noqa: B008  # it is frozen
         self.batches: Iterable[Any] = data
         if is_arrays(data):
             self.batches = as_batches(data)
         self.shuffle = shuffle
+        self.share = share
         self.used = 0
         # Asked once: it takes as long as the step of a small net.
         self._stateful = self.batches if isinstance(self.batches, Stateful) else None
@@ -53,6 +59,24 @@ class Feed:
             return len(self.batches)
         except TypeError:  # a DataLoader has a length only if its data set has one
             return None
+
+    @property
+    def steps(self) -> int | None:
+        """How many times an epoch asks for a mini-batch; None if the data do not say."""
+        return self.length if self.share.whole else steps_of(self.batches, self.share.streams)
+
+    def in_words(self) -> dict[str, Any]:
+        """Return which data they are, as far as can be told: several workers need the same."""
+        data = self.batches
+        return {
+            "data": type(data).__name__,
+            "number of mini-batches": self.length,
+            "number of samples": len(data.x) if hasattr(data, "x") else None,
+            "batch size": getattr(data, "batch_size", None),
+            "order of the data (checksum; it is its seed's)": zlib.crc32(
+                repr(self._state_of_data()).encode()
+            ),
+        }
 
     def refuse_shared(self, rng: np.random.Generator) -> None:
         """Refuse data that draw from the model's generator: it cannot be in two places.
@@ -74,11 +98,17 @@ class Feed:
         if self.shuffle and number > 1 and isinstance(self.batches, MiniBatches):
             self.batches.shuffle()
 
-    def epoch(self, number: int) -> Iterator[tuple[Any, ...]]:
-        """Yield the mini-batches of an epoch, from the one that is next."""
+    def epoch(self, number: int) -> Iterator[tuple[Any, ...] | None]:
+        """Yield the mini-batches of an epoch, from the one that is next.
+
+        One of several workers gets None where it has no sample of a step.
+        """
         if not self._begun:  # it was begun in another process
             self.begin_epoch(number)
         batches = self.batches
+        if not self.share.whole:
+            yield from self._share_of_epoch()
+            return
         if self.used:
             if hasattr(batches, "batches_from"):
                 batches = batches.batches_from(self.used)
@@ -88,6 +118,11 @@ class Feed:
             self.used += 1
             yield batch
 
+    def _share_of_epoch(self) -> Iterator[tuple[Any, ...] | None]:
+        for part in shared(self.batches, self.used, self.share):
+            self.used += 1
+            yield None if part is None else next(checked_batches("train", [part], 3))
+
     def end_epoch(self) -> None:
         """Stand before the next epoch."""
         self.used = 0
@@ -96,7 +131,9 @@ class Feed:
     def get_state(self) -> State:
         """Return where it stands: what the data remembered when the epoch began, and how far."""
         start = self._start if self._begun else self._state_of_data()
-        return {"used": self.used, "start": start, "length": self.length}
+        state = {"used": self.used, "start": start, "length": self.length}
+        # A single process does not say it, and writes what it always wrote.
+        return state if self.share.whole else {**state, "streams": self.share.streams}
 
     def set_state(self, state: State) -> None:
         """Go on from there.
@@ -111,6 +148,10 @@ class Feed:
                 f"its data had {state['length']} mini-batches, and these have {self.length}. Pass "
                 "the same data, in the same mini-batches."
             )
+        streams = state.get("streams", 1)
+        if type(streams) is not int or streams < 1:
+            raise ValueError(f"it is damaged: a step of {streams!r:.40} mini-batches.")
+        self.share = replace(self.share, streams=streams)
         if self._stateful is not None:
             if state["start"] is None:
                 raise ValueError("its data were of another kind. Pass the same data.")

@@ -54,9 +54,18 @@ class Hooks:
         if self.telling is None:
             return
         while self.turn < len(self.all):
-            call(self.all[self.turn], self.telling, self.run)
+            if self.tells(self.all[self.turn]):
+                call(self.all[self.turn], self.telling, self.run)
             self.turn += 1
         self.telling, self.turn = None, 0
+
+    def names(self) -> list[str]:
+        """Return what the user's callbacks are called."""
+        return [type(callback).__name__ for callback in self.callbacks]
+
+    def tells(self, callback: Callback) -> bool:
+        """Whether it is told here: one that writes is, of several workers, by the first alone."""
+        return self.run.workers.first or not callback.writes
 
     def get_state(self) -> State:
         """Return what the user's callbacks remember."""
@@ -88,7 +97,7 @@ class Hooks:
         if type(turn) is not int or not 0 <= turn <= len(self.all):
             raise ValueError(f"it is damaged: there is no callback number {turn!r:.40}.")
         then = [name for name, _ in state["callbacks"]]
-        now = [type(callback).__name__ for callback in self.callbacks]
+        now = self.names()
         if then != now:
             raise ValueError(
                 f"it was made with the callbacks {', '.join(then) or 'none'}, and these are "

@@ -1,5 +1,7 @@
 """The training loop: forward, loss, backward, step."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -7,14 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.distributed.workers import Workers
 from chainrule.model import Model
 from chainrule.optimizers import SGD, Optimizer
 from chainrule.schedules import Schedule
 from chainrule.state import Stateful
+from chainrule.training.alone import Alone
 from chainrule.training.callbacks import Callback
 from chainrule.training.checkpoint import Checkpoint
+from chainrule.training.data_parallel import DataParallel, as_parallel
 from chainrule.training.divergence import Divergence
-from chainrule.training.epoch import Judge, Loop
+from chainrule.training.epoch import Judge, Loop, steps_per_epoch
+from chainrule.training.evaluation import length_of
 from chainrule.training.feed import Feed, hold_out
 from chainrule.training.history import History
 from chainrule.training.hooks import Hooks
@@ -49,6 +55,7 @@ def train(
     detect_anomalies: bool = False,
     profile: bool = False,
     verbose: bool = True,
+    workers: Workers | DataParallel | None = None,
 ) -> History:
     """Train a model: for each mini-batch forward, loss, backward, and a step of the optimiser.
 
@@ -101,6 +108,9 @@ def train(
     verbose : bool
         Whether to show the progress: on a terminal a bar and a line an epoch, in a notebook a bar,
         elsewhere a line an epoch; the profile at the end.
+    workers : Workers or DataParallel, optional
+        Who trains together: ``chainrule.distributed.connect()``. Each runs the same program, takes
+        a mini-batch of every step, and ends with the same net. See docs/distributed.md.
 
     Returns
     -------
@@ -139,14 +149,12 @@ def train(
     >>> net.layers[0].weights.round(1).ravel()
     array([1., 2., 3.], dtype=float32)
     """
-    if isinstance(nb_epoch, bool) or not isinstance(nb_epoch, (int, np.integer)) or nb_epoch < 1:
-        raise ValueError(f"train: nb_epoch must be a whole number of at least 1, got {nb_epoch!r}.")
-    if isinstance(accumulate, bool) or not isinstance(accumulate, int) or accumulate < 1:
-        raise ValueError(f"train: accumulate must be at least 1, got {accumulate!r}.")
+    _check_counts(nb_epoch, accumulate)
     if resume and checkpoint is None:
         raise ValueError("train: resume=True needs the folder: checkpoint=FOLDER.")
     if isinstance(checkpoint, (str, os.PathLike)):
         checkpoint = Checkpoint(checkpoint)
+    parallel = as_parallel(workers)
     optimizer = _with_rate(optimizer, lr)
     pace, clip = Pace(schedule, optimizer), Clip(clip_norm, clip_value)
     optimizer.bind(model)
@@ -154,7 +162,7 @@ def train(
         if validation_data is not None:
             raise ValueError("train: pass validation_data or validation_split, not both.")
         data, validation_data = hold_out(data, validation_split)
-    feed, wanted = Feed(data, shuffle=shuffle), as_metrics(metrics)
+    feed, wanted = Feed(data, shuffle=shuffle, share=parallel.share), as_metrics(metrics)
     if wanted and validation_data is None:
         raise ValueError("train: metrics need validation_data, or a validation_split.")
     if checkpoint is not None:
@@ -163,9 +171,12 @@ def train(
         model,
         optimizer,
         int(nb_epoch),
-        steps_per_epoch=None if feed.length is None else -(-feed.length // accumulate),
+        steps_per_epoch=steps_per_epoch(feed, accumulate),
+        workers=parallel.workers,
     )
-    progress = progress_shown_here() if verbose else None
+    verbose = verbose and run.workers.first
+    # What several workers print goes through their launcher, which is no terminal.
+    progress = progress_shown_here() if verbose and run.workers.size == 1 else None
     more: list[Callback] = [] if progress is None else [progress]
     if profile:
         from chainrule.training.profiling import Profiler
@@ -173,7 +184,8 @@ def train(
         more.append(Profiler())  # last, so that a step has the other callbacks in it
     hooks = Hooks(run, callbacks, more)
     settings: dict[str, Any] = {}
-    if checkpoint is not None:  # only there they are needed, and to say them takes a while
+    # Only there they are needed, and to say them takes a while.
+    if checkpoint is not None or run.workers.size > 1:
         settings = settings_of(
             model, optimizer=optimizer, schedule=schedule, clip_norm=clip_norm,
             clip_value=clip_value, accumulate=accumulate, shuffle=shuffle,
@@ -186,10 +198,17 @@ def train(
         "model": model, "optimizer": optimizer, "pace": pace, "data": feed, "run": run,
         "callbacks": hooks, "divergence": divergence,
     }  # fmt: skip
-    snapshots = Snapshots(checkpoint, settings, parts)
     interrupts = Interrupts(ends=checkpoint is not None)
-    judge = Judge(validation_data, wanted, interrupts)
-    loop = Loop(run, feed, pace, clip, accumulate, hooks, snapshots, interrupts, judge, divergence)
+    team = _team(
+        parallel, run, hooks, interrupts, checkpoint, feed, overlap=accumulate == 1,
+        settings={**settings, "validation data": length_of(validation_data),
+                  "metrics": list(wanted), "number of epochs": run.epochs, "resume": resume},
+    )  # fmt: skip
+    snapshots = Snapshots(checkpoint, settings, parts | team.remembers(), team)
+    loop = Loop(
+        run, feed, pace, clip, accumulate, hooks, snapshots, interrupts,
+        Judge(validation_data, wanted, interrupts, run.workers), divergence, team,
+    )  # fmt: skip
     watch = _watch(run) if detect_anomalies else contextlib.nullcontext()
     with loop.begun(resume=resume, verbose=verbose):
         while loop.goes_on():
@@ -201,6 +220,13 @@ def train(
     if verbose and run.history.profile is not None:
         print(run.history.profile)
     return run.history
+
+
+def _check_counts(nb_epoch: int, accumulate: int) -> None:
+    if isinstance(nb_epoch, bool) or not isinstance(nb_epoch, (int, np.integer)) or nb_epoch < 1:
+        raise ValueError(f"train: nb_epoch must be a whole number of at least 1, got {nb_epoch!r}.")
+    if isinstance(accumulate, bool) or not isinstance(accumulate, int) or accumulate < 1:
+        raise ValueError(f"train: accumulate must be at least 1, got {accumulate!r}.")
 
 
 def _with_rate(optimizer: Optimizer | None, lr: float | None) -> Optimizer:
@@ -218,6 +244,23 @@ def _with_rate(optimizer: Optimizer | None, lr: float | None) -> Optimizer:
             )
         optimizer.learning_rate = lr
     return optimizer
+
+
+def _team(
+    parallel: DataParallel, run: Run, hooks: Hooks, interrupts: Interrupts,
+    checkpoint: Checkpoint | None, feed: Feed, *, overlap: bool, settings: dict[str, Any],
+) -> Alone:  # fmt: skip
+    """Return what several workers do together, or what one alone does."""
+    if run.workers.size == 1:
+        return Alone(run, interrupts, checkpoint)
+    from chainrule.training.team import Team
+
+    alike = {
+        **settings, **feed.in_words(), **parallel.in_words(), "callbacks": hooks.names(),
+        "checkpoint": checkpoint is not None,
+    }  # fmt: skip
+    overlap = overlap and parallel.overlap
+    return Team(parallel, run, hooks, interrupts, checkpoint, alike, overlap=overlap)
 
 
 def _watch(run: Run) -> contextlib.AbstractContextManager[None]:

@@ -31,6 +31,8 @@ def progress_shown_here() -> Callback | None:
 class Progress(Callback):
     """A progress bar with the running loss, the last validation, and the time left; needs rich."""
 
+    writes = True
+
     def __init__(self) -> None:
         self._bar: Any = None
         self._task: Any = None

@@ -49,6 +49,8 @@ class SaveHistory(Callback):
     {"epoch": 1, "loss": 1.0}
     """
 
+    writes = True
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         if self.path.suffix not in (".csv", ".jsonl"):

@@ -1,13 +1,18 @@
 """The state of a whole training: taken for a checkpoint, and set again."""
 
+from __future__ import annotations
+
 import contextlib
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from chainrule.model import Model
 from chainrule.state import State, Stateful, check_state
+from chainrule.training.alone import Alone
 from chainrule.training.checkpoint import Checkpoint
-from chainrule.training.checkpoint_file import check_fits
+from chainrule.training.checkpoint_file import check_fits, pack_state, unpack_state
 from chainrule.training.run import Run
 
 __all__ = ["Snapshots", "settings_of"]
@@ -24,11 +29,19 @@ class Snapshots:
         What the training was built with, in words: of another one nothing is taken.
     parts : dict of Stateful
         What remembers something.
+    team : Alone or Team
+        Of several workers the first reads and writes, and the others get it from there.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint | None, settings: dict[str, Any], parts: dict[str, Stateful]
+        self,
+        checkpoint: Checkpoint | None,
+        settings: dict[str, Any],
+        parts: dict[str, Stateful],
+        team: Alone,
     ) -> None:
+        self.team = team
+        self.workers = team.workers
         self.checkpoint = checkpoint
         self.settings = settings
         self.parts = parts
@@ -57,7 +70,7 @@ class Snapshots:
         ValueError
             If it is of another training, or damaged. Everything is then as it was.
         """
-        found = None if self.checkpoint is None else self.checkpoint.newest()
+        found = self._newest()
         if found is None:
             if verbose:
                 print("No checkpoint yet: beginning at the first step.", flush=True)
@@ -65,6 +78,9 @@ class Snapshots:
         state, path = found
         before = self.take()
         try:
+            # What a single process wrote says nothing of several.
+            state = {"workers": {"generators": []}, **state}
+            state["data"] = {"streams": 1, **state["data"]}
             self._compare(state["settings"])
             for name in ("optimizer", "pace", "data", "run"):
                 check_state(state[name], before[name], name)
@@ -78,6 +94,30 @@ class Snapshots:
             raise ValueError(f"train: cannot go on from {path}: {why}") from error
         if verbose:
             print(f"Going on from {path}.", flush=True)
+            streams = state["data"]["streams"]
+            if streams != self.workers.size:
+                print(
+                    f"It was begun by {streams} worker{'s' * (streams > 1)}: a step still takes "
+                    f"{streams} mini-batch{'es' * (streams > 1)}, which {self.workers.size} now "
+                    "part. The result is equal to rounding.",
+                    flush=True,
+                )
+
+    def _newest(self) -> tuple[State, Path] | None:
+        """Return the newest state and its file, in all workers."""
+        if self.checkpoint is None:
+            return None
+        if self.workers.size == 1:
+            return self.checkpoint.newest()
+        checkpoint = self.checkpoint
+
+        def packed() -> bytes:
+            found = checkpoint.newest()
+            return b"" if found is None else pack_state({"state": found[0], "path": str(found[1])})
+
+        content = self.workers.of_first(packed)
+        found = unpack_state(content) if content else None
+        return None if found is None else (found["state"], Path(found["path"]))
 
     def _set(self, state: State) -> None:
         for name, part in self.parts.items():
@@ -113,9 +153,12 @@ class Snapshots:
         try:
             yield
         except BaseException as error:
-            if self.checkpoint is not None and run.sound and run.step > 0:
+            # Of several workers all must bring their part.
+            together = self.team.agreed
+            if self.checkpoint is not None and run.sound and run.step > 0 and together:
+                state = self.take()
                 try:
-                    path = self.checkpoint.save(run.step, self.take)
+                    path = self._written(run.step, state)
                 except OSError as failure:
                     error.add_note(f"The checkpoint could not be written: {failure}.")
                 else:
@@ -123,14 +166,20 @@ class Snapshots:
                         f"The training is saved up to step {run.step} in {path}. To go on: "
                         "resume=True."
                     )
+                self.workers.broadcast(b"")  # nobody ends before it is written
             raise
+
+    def _written(self, step: int, state: State) -> Path:
+        if self.checkpoint is None or not self.workers.first:
+            return Path("the folder of worker 0")
+        return self.checkpoint.save(step, lambda: state)
 
 
 def settings_of(model: Model, **others: Any) -> dict[str, Any]:
     """Return in words what a training was built with."""
     return {
-        "layers": [repr(layer) for layer in model.layers],
-        "loss": repr(model.cost),
+        "layers": [_in_words(layer) for layer in model.layers],
+        "loss": _in_words(model.cost),
         "float type": model.dtype.name,
         **{name: _in_words(value) for name, value in others.items()},
     }
@@ -139,6 +188,6 @@ def settings_of(model: Model, **others: Any) -> dict[str, Any]:
 def _in_words(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    # Not the repr of a function: it has an address, another in each process.
-    name = getattr(value, "__qualname__", None)
-    return repr(value) if name is None else name
+    name = getattr(value, "__qualname__", None)  # a function
+    # An address, of a function or another thing in it, is not the same in another process.
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value)) if name is None else name

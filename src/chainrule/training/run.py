@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
+from chainrule.distributed.workers import Workers
 from chainrule.model import Model
 from chainrule.optimizers import Optimizer
 from chainrule.state import State
@@ -37,6 +38,8 @@ class Run:
     history : History
     stop : bool
         Set it to end after the current step.
+    workers : Workers
+        Who trains together; ``run.workers.first`` is true in the one that prints and writes.
     """
 
     model: Model
@@ -51,6 +54,7 @@ class Run:
     phase: str = BETWEEN
     total: float = 0.0  # the sum of the epoch's losses, and of how many
     count: int = 0
+    workers: Workers = field(default_factory=Workers)
     sound: bool = True  # between two steps: what there is can be saved
 
     @property

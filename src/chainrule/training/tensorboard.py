@@ -50,6 +50,8 @@ class TensorBoard(Callback):
     ValueError: TensorBoard: every_steps must be at least 1, got 0.
     """
 
+    writes = True
+
     def __init__(self, folder: str | os.PathLike[str], *, every_steps: int = 10) -> None:
         if isinstance(every_steps, bool) or not isinstance(every_steps, int) or every_steps < 1:
             raise ValueError(f"TensorBoard: every_steps must be at least 1, got {every_steps!r}.")
