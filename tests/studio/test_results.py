@@ -97,7 +97,7 @@ def test_the_matrix_counts_what_the_library_counts(server, tab):
     )
     sure = [float(re.search(r"([\d.]+) % sure", text)[1]) for text in words]
     assert sure == sorted(sure, reverse=True)
-    assert page.url.endswith(f"cell={true}-{taken}")
+    page.wait_for_url(re.compile(f"cell={true}-{taken}$"))
 
     # Another by keyboard.
     matrix = page.get_by_role("img", name=re.compile("^Confusion matrix of 10 classes"))
@@ -106,7 +106,7 @@ def test_the_matrix_counts_what_the_library_counts(server, tab):
     matrix.press("Enter")
     other = true + 1 if true < 9 else true - 1
     page.get_by_role("heading", name=re.compile(f"^{other} taken for {taken}: ")).wait_for()
-    assert page.url.endswith(f"cell={other}-{taken}")
+    page.wait_for_url(re.compile(f"cell={other}-{taken}$"))
 
     # The worst mistake, and the way to its chain rule: the page that opens shows that very sample.
     worst = page.locator("section:has(#mistakes-heading) .samples a").first
