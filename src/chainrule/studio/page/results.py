@@ -23,7 +23,7 @@ from chainrule.studio.page.searches import LossAround, RateSearch
 from chainrule.studio.page.tab import Tab
 from chainrule.studio.results import Fit, Judgement
 from chainrule.studio.search import DONE, JUDGED
-from chainrule.studio.views import histogram
+from chainrule.studio.survey import histogram
 
 __all__ = ["show"]
 
