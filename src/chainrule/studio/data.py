@@ -12,16 +12,21 @@ from pathlib import Path
 import numpy as np
 
 from chainrule.cli.prepare import DataSet, load_data
+from chainrule.data.mnist import FILES, MNIST, download
 from chainrule.layer import Array
 from chainrule.storage import one_line
 from chainrule.studio.toys import TOYS
 
-__all__ = ["MOST_BYTES", "MOST_UNPACKED", "Data", "load", "names", "read_upload"]
+__all__ = [
+    "MOST_BYTES", "MOST_UNPACKED", "Data", "fetch", "fetched", "is_here", "load", "names",
+    "read_upload",
+]  # fmt: skip
 
 MOST_BYTES = 64 << 20  # of a file that is uploaded
 MOST_UNPACKED = 512 << 20  # of the arrays in it
 POINTS, NOISE = 500, 0.1  # of a set in the plane; a fifth of the points is held out
 ZIP = b"PK\x03\x04"
+MNIST_SIZE = 11_594_722  # of its four files, in bytes
 
 _loading = threading.Lock()
 
@@ -100,8 +105,45 @@ class Data:
 
 
 def names() -> list[str]:
-    """Return the sets that can be had without a download."""
-    return ["digits", *(["mnist"] if _mnist_is_here() else []), *TOYS]
+    """Return the sets that have a name; MNIST may have to be fetched first."""
+    return ["digits", "mnist", *TOYS]
+
+
+def is_here(name: str) -> bool:
+    """Whether a set can be loaded without a download."""
+    return name != "mnist" or fetched() == 1.0
+
+
+def fetched() -> float:
+    """Return which share of MNIST's files is on this computer, 0 to 1, while they come too."""
+    found = 0.0
+    for folder in _mnist_folders():
+        names = {path.name.removesuffix(".gz").replace(".idx", "-idx") for path in _files(folder)}
+        if all(name in names for pair in FILES.values() for name in pair):
+            return 1.0
+        size = sum(path.stat().st_size for path in _files(folder))
+        found = max(found, min(size / MNIST_SIZE, 0.99))
+    return found
+
+
+def fetch() -> None:
+    """Download MNIST into the user's cache; what is there is kept.
+
+    Raises
+    ------
+    OSError
+        If it comes from no mirror whole.
+    ModuleNotFoundError
+        If pooch is not installed.
+    """
+    try:
+        download(MNIST)
+    except OSError as error:
+        raise OSError(
+            "MNIST could not be downloaded: none of its servers sent it. Check the network and try "
+            "again, or set CHAINRULE_DATA to a folder that has its files. The digits need no "
+            "network."
+        ) from error
 
 
 def load(name: str) -> Data:
@@ -110,7 +152,7 @@ def load(name: str) -> Data:
     Raises
     ------
     ValueError
-        If there is no set of that name.
+        If there is no set of that name, or it must be fetched first.
     OSError
         If its files cannot be read.
 
@@ -133,6 +175,8 @@ def _load(name: str) -> Data:
             return _data(name, load_data(str(path)))
     if name not in names():
         raise ValueError(f"there is no data set {name!r:.40}. There are: {', '.join(names())}.")
+    if not is_here(name):
+        raise ValueError("MNIST is not on this computer yet. Train offers to download it.")
     return _data(name, load_data(name))
 
 
@@ -177,15 +221,19 @@ def _data(name: str, held: DataSet) -> Data:
     return Data(name, held, rows(held.x), rows(held.x_test))
 
 
-def _mnist_is_here() -> bool:
-    """Whether MNIST can be read without a download."""
+def _mnist_folders() -> list[Path]:
+    """Return where MNIST may be, as ``load_mnist`` looks for it."""
     named = os.environ.get("CHAINRULE_DATA")
-    if named:
-        folders = [Path(named) / "mnist", Path(named)]
-    else:
-        try:
-            import pooch
-        except ModuleNotFoundError:
-            return False
-        folders = [Path(pooch.os_cache("chainrule")) / "mnist"]
-    return any(any(folder.glob("t10k-images*idx3-ubyte*")) for folder in folders)
+    folders = [Path(named) / "mnist", Path(named)] if named else []
+    try:
+        import pooch
+    except ModuleNotFoundError:
+        return folders
+    return [*folders, Path(pooch.os_cache("chainrule")) / "mnist"]
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if path.is_file()]
+    except OSError:
+        return []

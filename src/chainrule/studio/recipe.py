@@ -69,7 +69,7 @@ class Recipe:
     def query(self) -> dict[str, str]:
         """Return it as the query of an address."""
         return {
-            name: f"{value:g}" if name == "lr" else str(value)
+            name: repr(value) if name == "lr" else str(value)
             for name, value in asdict(self).items()
         }
 

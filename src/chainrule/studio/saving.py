@@ -19,21 +19,31 @@ from chainrule.studio.own import Own
 from chainrule.studio.recipe import OWN
 from chainrule.training import History
 
-__all__ = ["save"]
+__all__ = ["new_folder", "save"]
 
 COMMAND_KNOWS = ("digits", "mnist", "fashion-mnist")
 
 
+def new_folder(data: Data) -> Path:
+    """Make ``runs/studio-DATA-001``, or the next number that is free.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made.
+    """
+    return make_folder(None, f"studio-{data.name}")
+
+
 def save(
-    folder: Path | None, frame: Frame, data: Data, model: Model, history: History, own: Own | None
-) -> Path:
-    """Write model, history, net and settings, each whole or not at all; return the folder.
+    folder: Path, frame: Frame, data: Data, model: Model, history: History, own: Own | None
+) -> None:
+    """Write model, history, net and settings, each whole or not at all.
 
     Parameters
     ----------
-    folder : path or None
-        Where this training was saved before; None makes ``runs/studio-DATA-001``, or the next
-        number that is free.
+    folder : path
+        As :func:`new_folder` makes it; what was saved there before is replaced.
     frame : Frame
         What the training is like.
     data : Data
@@ -47,8 +57,6 @@ def save(
     OSError
         If something cannot be written.
     """
-    if folder is None:
-        folder = make_folder(None, f"studio-{data.name}")
     model.save(folder / "model.safetensors")
     if len(history):
         history.save_csv(folder / "history.csv")
@@ -58,7 +66,7 @@ def save(
         write_atomically(folder / "net.py", _code(model).encode())
     named = own.name if own is not None and own.make is None and data is own.data else data.name
     known = data.name in COMMAND_KNOWS or (named != data.name and Path(named).exists())
-    if not known:
+    if not known and not (folder / "data.npz").exists():  # they stay as they are
         _write_data(folder / "data.npz", data)
     settings = Settings(
         data=named if known else str(folder / "data.npz"),
@@ -71,7 +79,6 @@ def save(
         seed=recipe.seed,
     ).spelled_out()
     write_settings(folder, settings, made_from(data.held, str(settings.model)))
-    return folder
 
 
 def _code(model: Model) -> str:

@@ -12,6 +12,7 @@ from chainrule.cli.errors import UsageError
 from chainrule.interop.extras import needs
 from chainrule.studio.data import MOST_BYTES
 from chainrule.studio.guard import UPLOAD, Guard, is_loopback
+from chainrule.studio.keeper import keep_saving
 from chainrule.studio.session import Session
 
 __all__ = ["application", "serve"]
@@ -59,14 +60,17 @@ def serve(session: Session, host: str, port: int, *, browser: bool = True) -> No
     _tell(address, token)
     if browser:
         threading.Timer(0.5, webbrowser.open, [address]).start()
+    saving = keep_saving(session)
     try:
         uvicorn.Server(config).run(sockets=[socket])
     except KeyboardInterrupt as stop:  # which uvicorn raises once more when all is closed
+        saving.set()
         saved = session.close(save=True)
         if saved is None:
             raise
         words = f"The run is saved in {saved}; to look at it again: chainrule studio {saved}"
         raise type(stop)(words) from stop
+    saving.set()
     session.close(save=True)
 
 

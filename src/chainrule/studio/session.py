@@ -12,12 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from chainrule.cli.errors import message
 from chainrule.layer import Array
 from chainrule.model import Model
+from chainrule.studio import by_hand, nets, pilot, saving
 from chainrule.studio import data as sets
-from chainrule.studio import nets, pilot, saving
+from chainrule.studio.by_hand import Lesson
 from chainrule.studio.data import Data
 from chainrule.studio.frame import Frame
 from chainrule.studio.own import Own, reopened
@@ -28,13 +28,15 @@ from chainrule.training import Run
 __all__ = ["Session"]
 
 MOST_UPLOADS = 8
+MOST_LESSONS = 20  # that can be taken back
 
 
 class Session:
     """The one training, which any number of tabs watch and steer.
 
     Everything here may be called from any thread. What the training is like is read from
-    ``frame``, which never changes and is replaced by a new one, at most ten times a second.
+    ``frame``, which never changes and is replaced by a new one, at most ten times a second;
+    ``saved_words`` says where the run was saved last, or why it could not be.
 
     Parameters
     ----------
@@ -144,7 +146,9 @@ class Session:
             before = self._training
             with self._showing:
                 self._build, self._training = build, training
-            self._saved: tuple[Path, int] | None = None  # the folder, and the step saved last
+            self.lessons: list[Lesson] = []
+            self._folder: Path | None = None
+            self._saved_step, self.saved_words = 0, ""
             if before is not None:
                 before.end()
             training.begin()
@@ -242,49 +246,43 @@ class Session:
         ValueError
             If there is no such parameter or place, or the value is no finite number.
         """
-        place = checked_place(self.training.model, name, index, value)
+        place = by_hand.checked_place(self.training.model, name, index, value)
         self.do(lambda run: place.__setitem__(index, value))
 
-    def teach(self, row: Array, label: int) -> tuple[Array, Array]:
-        """Make one step of the optimiser on one sample; return the outputs before and after it.
-
-        Layers that would need the statistics of a mini-batch use those that they have collected.
-
-        Parameters
-        ----------
-        row : array, shape (features,)
-            As the net takes it.
-        label : int
-            The true class.
+    def teach(self, row: Array, label: int, rate: float) -> tuple[Array, Array]:
+        """Make one step on one sample as :func:`by_hand.taught`; return the outputs around it.
 
         Raises
         ------
         ValueError
             If there is no such class, or what comes out is not finite.
         """
+        check_rate(rate)
         training = self.training
-        data = training.data
-        if data.regression or not 0 <= label < data.outputs:
-            raise ValueError(f"{data.name} has no class {label}.")
 
-        def order(run: Run) -> tuple[Array, Array]:
-            model, x = training.model, np.asarray(row, training.model.dtype)[None]
-            y = nets.targets(model.cost, np.array([label]), data.outputs)
-            before = model.predict(x)[0]
-            if not np.isfinite(before).all():
-                raise ValueError("the net gives no finite numbers. Begin anew with a lower rate.")
-            training_now = model.training
-            model._set_modes(training=False, keeping=True)
-            try:
-                model.cost.forward(model.forward(x), y)
-                model.backward()
-                run.optimizer.step(model.parameters, model.gradients)
-            finally:
-                model.training = training_now
-            return before, model.predict(x)[0]
+        def order(run: Run) -> Lesson:
+            lesson = by_hand.taught(training.model, training.data, row, label, rate)
+            self.lessons = [*self.lessons[1 - MOST_LESSONS :], lesson]
+            return lesson
 
-        found: tuple[Array, Array] = self.do(order)
-        return found
+        lesson: Lesson = self.do(order)
+        return lesson.outputs, lesson.outputs_after
+
+    def unteach(self) -> None:
+        """Take back what was taught last.
+
+        Raises
+        ------
+        ValueError
+            If nothing was, or the net has changed since.
+        """
+
+        def order(run: Run) -> None:
+            if not self.lessons:
+                raise ValueError("there is nothing to take back.")
+            by_hand.take_back(self.training.model, self.lessons.pop())
+
+        self.do(order)
 
     def adopt(self, recipe: Recipe, parameters: Array) -> None:
         """Build a net anew, and give it parameters that were learned before.
@@ -322,30 +320,61 @@ class Session:
         Raises
         ------
         OSError
-            If it cannot be written.
+            If it cannot be written; ``saved_words`` says so too.
         """
         training = self.training
 
-        def order(run: Run) -> Path:
-            folder = None if self._saved is None else self._saved[0]
+        def order(run: Run) -> tuple[Path, int]:
+            folder = self._folder or saving.new_folder(training.data)
+            self._folder = folder  # if writing fails, it is tried again there
             frame = training.picture(run, "")
-            made = saving.save(folder, frame, training.data, training.model, run.history, self.own)
-            self._saved = (made, run.step)
-            return made
+            saving.save(folder, frame, training.data, training.model, run.history, self.own)
+            return folder, run.step
 
         with self._lock:
-            path: Path = self.do(order)
-        return path
+            try:
+                found: tuple[Path, int] = self.do(order)
+            except Exception as error:
+                self.saved_words = f"The run is not saved. {message(error)}"
+                raise
+            folder, self._saved_step = found
+            self.saved_words = f"Saved in {folder}, at step {self._saved_step:,}."
+            return folder
+
+    def save_new(self) -> None:
+        """Save the run if it has made steps since it was saved last.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        with self._lock:
+            if self.training.run.step != self._saved_step:
+                self.save()
 
     def close(self, *, save: bool = False) -> Path | None:
-        """End the training; save it before if asked to, and there is something new to save."""
+        """End the training; save it before if asked to, and there is something new to save.
+
+        Returns
+        -------
+        path or None
+            Where it is; None if there is nothing of it.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; the training is ended all the same.
+        """
         with self._lock:
-            self.pause()
-            step, saved = self._frame.step, None
-            if save and step and (self._saved is None or self._saved[1] != step):
-                saved = self.save()
-            self.training.end()
-            return saved
+            try:
+                self.pause()
+                step = self._frame.step
+                if save:
+                    self.save_new()
+                return self._folder if save and step else None
+            finally:
+                self.training.end()
 
     # -- inner parts ----------------------------------------------------------------------------
 
@@ -367,22 +396,3 @@ class Session:
             )  # fmt: skip
         data.held.preparation.into(model)
         return model
-
-
-def checked_place(model: Model, name: str, index: tuple[int, ...], value: float) -> Any:
-    """Return the parameter of a name, if it has such a place and the value is a number.
-
-    Raises
-    ------
-    ValueError
-        If not.
-    """
-    arrays = dict(model.named_parameters())
-    if name not in arrays:
-        raise ValueError(f"there is no parameter {name!r:.40}; there are {', '.join(arrays)}.")
-    shape = arrays[name].shape
-    if len(index) != len(shape) or not all(0 <= i < n for i, n in zip(index, shape, strict=True)):
-        raise ValueError(f"{name} has shape {shape}: there is no place {index}.")
-    if not math.isfinite(value):
-        raise ValueError(f"a parameter is a finite number, got {value}.")
-    return arrays[name]

@@ -1,6 +1,6 @@
 """The net that comes with the studio, so that a drawing is recognised before anything is trained.
 
-``tools/make_drawn_net.py`` makes it from the embedded digits.
+``tools/make_drawn_net.py`` makes it from the embedded digits and MNIST.
 """
 
 import functools
@@ -16,7 +16,7 @@ from chainrule.studio.recipe import OWN, Recipe
 __all__ = ["FILE", "RECIPE", "serves", "shipped"]
 
 FILE = Path(__file__).parent / "digits.safetensors"
-RECIPE = Recipe(net="linear-64,relu", lr=0.02)
+RECIPE = Recipe(net="linear-128,relu", lr=0.02)
 
 
 @functools.cache
@@ -26,7 +26,7 @@ def shipped() -> Model:
     Examples
     --------
     >>> shipped().layers[0]
-    Linear(64, 64)
+    Linear(64, 128)
     """
     return load(FILE)
 

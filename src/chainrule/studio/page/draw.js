@@ -1,5 +1,11 @@
 // A sheet to draw a digit on, by mouse, pen or finger; what the net looks at lies over it.
-const SIDE = 224, INK = 112;
+const SIDE = 224, INK = 112, NEAR = 3, LONGEST = 2000;
+
+// Strokes as words for an address: two letters or figures a coordinate.
+const word = (v) => Math.max(0, Math.min(SIDE, Math.round(v))).toString(36).padStart(2, "0");
+const written = (strokes) => strokes.map((line) => line.map((p) => p.map(word).join("")).join("")).join("_");
+const read = (text) => text ? text.split("_").map((line) => line.match(/.{4}/g)
+  .map((p) => [parseInt(p.slice(0, 2), 36), parseInt(p.slice(2), 36)])) : [];
 
 export default {
   template: `
@@ -18,17 +24,24 @@ export default {
                 aria-label="Save the drawing as PNG">PNG</button>
       </div>
     </div>`,
-  props: { map: String, rows: Number, columns: Number, place: Array, blank: Number },
+  props: { map: String, rows: Number, columns: Number, place: Array, blank: Number, drawing: String },
   emits: ["drawn"],
   data: () => ({ strokes: [], line: null, due: 0 }),
   watch: { map: "later", blank() { this.strokes = []; this.line = null; this.paint(); } },
-  mounted() { addEventListener("chainrule-theme", this.paint); this.paint(); },
+  mounted() {
+    addEventListener("chainrule-theme", this.paint);
+    this.strokes = read(this.drawing);
+    this.paint();
+    if (this.strokes.length) this.send();
+  },
   unmounted() { removeEventListener("chainrule-theme", this.paint); clearTimeout(this.due); },
   methods: {
     later() { this.$nextTick(this.overlay); },
     point(event) {
       const box = this.$refs.canvas.getBoundingClientRect();
-      return [(event.clientX - box.left) / box.width * SIDE, (event.clientY - box.top) / box.height * SIDE];
+      // Whole pixels, as the address has them: a link shows the same drawing.
+      const across = (event.clientX - box.left) / box.width, down = (event.clientY - box.top) / box.height;
+      return [across, down].map((v) => Math.max(0, Math.min(SIDE, Math.round(v * SIDE))));
     },
     down(event) {
       if (event.button) return;
@@ -39,8 +52,10 @@ export default {
     },
     move(event) {
       if (!this.line) return;
-      for (const e of event.getCoalescedEvents?.() ?? [event]) this.line.push(this.point(e));
-      this.line.push(this.point(event));
+      for (const e of [...event.getCoalescedEvents?.() ?? [], event]) {
+        const p = this.point(e), last = this.line[this.line.length - 1];
+        if (Math.hypot(p[0] - last[0], p[1] - last[1]) >= NEAR) this.line.push(p);
+      }
       this.paint();
       if (!this.due) this.due = setTimeout(this.send, 100);
     },
@@ -95,7 +110,8 @@ export default {
       const pixels = context.getImageData(0, 0, INK, INK).data;
       let text = "";
       for (let i = 3; i < pixels.length; i += 4) text += String.fromCharCode(pixels[i]);
-      this.$emit("drawn", btoa(text));
+      const words = this.line ? null : written(this.strokes);
+      this.$emit("drawn", { ink: btoa(text), drawing: words && words.length > LONGEST ? null : words });
     },
     save() {
       const sheet = Object.assign(document.createElement("canvas"), { width: SIDE, height: SIDE });

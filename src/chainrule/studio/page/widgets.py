@@ -178,8 +178,8 @@ class Number(ui.element, component="number.js"):
         self.show(value)
 
     def show(self, value: float) -> None:
-        """Show a value."""
-        words = f"{value:.6g}"
+        """Show a value; NaN shows none."""
+        words = "" if math.isnan(value) else f"{value:.6g}"
         if self.props["value"] != words:
             self.props["value"] = words
 

@@ -1,0 +1,100 @@
+"""What is done to a net by hand, between two steps: a number is set, a sample is taught."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule.layer import Array
+from chainrule.model import Model
+from chainrule.optimizers import SGD
+from chainrule.studio import nets
+from chainrule.studio.data import Data
+
+__all__ = ["Lesson", "checked_place", "take_back", "taught"]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A step on one sample: outputs and parameters before and after it."""
+
+    outputs: Array
+    outputs_after: Array
+    parameters: Array
+    parameters_after: Array
+
+
+def taught(model: Model, data: Data, row: Array, label: int, rate: float) -> Lesson:
+    """Make one step of plain gradient descent on one sample.
+
+    Layers that would need the statistics of a mini-batch use those that they have collected. The
+    optimiser of the training is not used: what it remembers stays as it is.
+
+    Parameters
+    ----------
+    model : Model
+    data : Data
+    row : array, shape (features,)
+        As the net takes it.
+    label : int
+        The true class.
+    rate : float
+
+    Raises
+    ------
+    ValueError
+        If there is no such class, or what comes out is not finite; then nothing is changed.
+    """
+    if data.regression or not 0 <= label < data.outputs:
+        raise ValueError(f"{data.name} has no class {label}.")
+    x = np.asarray(row, model.dtype)[None]
+    y = nets.targets(model.cost, np.array([label]), data.outputs)
+    outputs, parameters = model.predict(x)[0], model.parameters.copy()
+    if not np.isfinite(outputs).all():
+        raise ValueError("the net gives no finite numbers. Begin anew with a lower rate.")
+    training = model.training
+    model._set_modes(training=False, keeping=True)
+    try:
+        model.cost.forward(model.forward(x), y)
+        model.backward()
+        SGD(rate).step(model.parameters, model.gradients)
+    finally:
+        model.training = training
+    after = model.predict(x)[0]
+    if not np.isfinite(after).all():
+        model.parameters = parameters
+        raise ValueError("after that step the net gives no finite numbers. Take a smaller one.")
+    return Lesson(outputs, after, parameters, model.parameters.copy())
+
+
+def take_back(model: Model, lesson: Lesson) -> None:
+    """Set the parameters as they were before a lesson.
+
+    Raises
+    ------
+    ValueError
+        If they have changed since.
+    """
+    if not np.array_equal(model.parameters, lesson.parameters_after):
+        raise ValueError("the net has gone on learning since: that step cannot be taken back.")
+    model.parameters = lesson.parameters
+
+
+def checked_place(model: Model, name: str, index: tuple[int, ...], value: float) -> Any:
+    """Return the parameter of a name, if it has such a place and the value is a number.
+
+    Raises
+    ------
+    ValueError
+        If not.
+    """
+    arrays = dict(model.named_parameters())
+    if name not in arrays:
+        raise ValueError(f"there is no parameter {name!r:.40}; there are {', '.join(arrays)}.")
+    shape = arrays[name].shape
+    if len(index) != len(shape) or not all(0 <= i < n for i, n in zip(index, shape, strict=True)):
+        raise ValueError(f"{name} has shape {shape}: there is no place {index}.")
+    if not math.isfinite(value):
+        raise ValueError(f"a parameter is a finite number, got {value}.")
+    return arrays[name]

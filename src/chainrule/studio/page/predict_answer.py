@@ -1,0 +1,162 @@
+"""Predict: what the net says, as bars, and what one step on the sample does to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule.layer import Array
+from chainrule.studio.data import Data
+from chainrule.studio.page import widgets as w
+from chainrule.studio.page.tab import Tab
+from chainrule.studio.results import probabilities
+
+__all__ = ["Bars", "Teaching"]
+
+MOST_BARS = 20  # of classes; of more, the likeliest are shown
+RATES = {
+    "0.0003": "tiny: 0.0003",
+    "0.001": "small: 0.001",
+    "0.003": "gentle: 0.003",
+    "0.01": "firm: 0.01",
+    "0.03": "large: 0.03",
+    "0.1": "huge: 0.1",
+}
+FIRST_RATE = "0.003"
+
+
+class Bars:
+    """A bar for each class: what is said now, and below it what was said before a step."""
+
+    def __init__(self, classes: list[str]) -> None:
+        self.classes = classes
+        self.shares: Array = np.zeros(0)
+        self.before: Array = np.zeros(0)
+        self.made: list[tuple[w.Text, Any, Any, w.Text]] = []
+        with w.block("bars", "ol"):
+            for name in classes[:MOST_BARS]:
+                with w.block("bar", "li"):
+                    title = w.text(name, "span", "bar-name")
+                    with w.block("bar-track"):
+                        before, now = w.block("bar-before"), w.block("bar-now")
+                    self.made.append((title, now, before, w.text("–", "span", "bar-share")))
+        left = len(classes) - MOST_BARS
+        if left > 0:
+            w.text(f"The {MOST_BARS} likeliest of {len(classes)} classes.", classes="aside")
+
+    def show(self, shares: Array) -> None:
+        """Show probabilities; none are shown as a dash."""
+        self.shares = shares
+        self._draw()
+
+    def show_before(self, shares: Array) -> None:
+        """Show what was said before a step; none take it away."""
+        self.before = shares
+        self._draw()
+
+    def _draw(self) -> None:
+        order = range(len(self.made))
+        if len(self.classes) > MOST_BARS and len(self.shares):
+            order = np.argsort(-self.shares, kind="stable")[:MOST_BARS].tolist()
+        for i, (title, now, before, share) in zip(order, self.made, strict=True):
+            title.show(self.classes[i])
+            value = 100 * float(self.shares[i]) if len(self.shares) else 0.0
+            now.style(f"width: {value:.2f}%")
+            share.show(f"{value:.1f} %" if len(self.shares) else "–")
+            before.style(f"width: {100 * float(self.before[i]) if len(self.before) else 0:.2f}%")
+
+
+class Teaching:
+    """The true class, the length of a step, and the step.
+
+    Parameters
+    ----------
+    tab : Tab
+    data : Data
+    bars : Bars
+    row : function () -> array or None
+        Returns the sample, as the net takes it.
+    ready : async function () -> bool
+        Makes the net that answers the one that can be taught, and says whether it is.
+    """
+
+    def __init__(
+        self, tab: Tab, data: Data, bars: Bars, row: Callable[[], Any], ready: Callable[[], Any]
+    ) -> None:
+        self.tab, self.data, self.bars, self.row, self.ready = tab, data, bars, row, ready
+        names = {str(i): name for i, name in enumerate(data.classes)}
+        self.said = tab.query.get("as") in names  # by a person, not guessed
+        self.label = tab.query["as"] if self.said else "0"
+        self.rate = tab.query["rate"] if tab.query.get("rate") in RATES else FIRST_RATE
+        with w.block("teaching"):
+            self.truths = w.Choice("It is", names, self.label, self.choose)
+            w.Choice("Step", RATES, self.rate, self.choose_rate)
+            w.button("Teach it", self.teach, title="Teach it: one step on this sample")
+            self.back = w.button("Take back", self.unteach, title="Take the last step back")
+        self.back.set_visibility(False)
+        self.words = w.text("", classes="aside")
+        self.words.props["role"] = "status"
+
+    def choose(self, label: str) -> None:
+        """Say what it truly is."""
+        self.label, self.said = label, True
+        self.tab.remember(**{"as": label})
+
+    def start_over(self) -> None:
+        """Another sample: what was said of the one before does not hold for it."""
+        self.said = False
+        self.tab.remember(**{"as": None})
+
+    def choose_rate(self, rate: str) -> None:
+        """Choose the length of a step."""
+        self.rate = rate
+        self.tab.remember(rate=None if rate == FIRST_RATE else rate)
+
+    def show_truth(self, label: int) -> None:
+        """Show the class of a sample that is known, unless an address says another."""
+        if not self.said:
+            self.label, self.said = str(label), True
+            self.truths.show(self.label)
+
+    def show_guess(self, shares: Array) -> None:
+        """Show what the net says, until a person says what it is."""
+        if not self.said and len(shares) and not self.words.text:
+            self.label = str(int(shares.argmax()))
+            self.truths.show(self.label)
+
+    def forget(self) -> None:
+        """Take away what was said of another sample."""
+        self.bars.show_before(np.zeros(0))
+        self.words.show("")
+        self.back.set_visibility(False)
+
+    async def teach(self) -> None:
+        """Make one step on the sample, and show what it said before and says after it."""
+        row = self.row()
+        if row is None:
+            self.tab.say("There is no sample yet: draw one, or take one that is held out.")
+            return
+        if not await self.ready():
+            return
+        label, rate, session, found = int(self.label), float(self.rate), self.tab.session, []
+        if not await self.tab.act(lambda: found.append(session.teach(row, label, rate))):
+            return
+        cost = session.training.blueprint.cost
+        before, after = (probabilities(cost, out[None])[0] for out in found[0])
+        self.bars.show_before(before)
+        self.words.show(
+            f"One step of {rate:g}: {self.data.classes[label]} was {100 * before[label]:.1f} %, "
+            f"is {100 * after[label]:.1f} %. Orange: before."
+        )
+        self.back.set_visibility(True)
+        self.tab.refresh()
+
+    async def unteach(self) -> None:
+        """Take the last step back."""
+        if await self.tab.act(self.tab.session.unteach):
+            self.forget()
+            self.words.show("The step is taken back.")
+            self.back.set_visibility(bool(self.tab.session.lessons))
+            self.tab.refresh()
