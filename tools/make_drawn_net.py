@@ -68,14 +68,18 @@ def made() -> Model:
     sets += [drawn(DATA.held.x, DATA.labels, 10 + k, 14, 2) for k in range(8)]
     sets += [drawn(images, labels, 20 + k, 12, 0) for k in range(2)]
     x, y = (np.concatenate(part) for part in zip(*sets, strict=True))
-    model = nets.build(RECIPE.net, RECIPE.loss, DATA.sample_shape, DATA.outputs, seed=0)
+    model, doubting = _fresh(), _fresh()
     # Smoothed labels leave it some doubt, so that one step can be seen to change its mind.
-    doubting = Model(model.layers, SoftmaxCrossEntropy(label_smoothing=0.1), seed=0)
+    doubting.cost = SoftmaxCrossEntropy(label_smoothing=0.1)
     for rate in (1e-3, 3e-4, 1e-4):
         train(doubting, None, 6, Batches(x, y, 128, seed=0), optimizer=Adam(rate), verbose=False)
     model.parameters = doubting.parameters
     PREPARATION.into(model)
     return model
+
+
+def _fresh() -> Model:
+    return nets.build(RECIPE.net, RECIPE.loss, DATA.sample_shape, DATA.outputs, seed=0)
 
 
 def tell(model: Model) -> None:

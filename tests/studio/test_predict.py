@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from chainrule import SGD
 from chainrule.studio import nets
 from chainrule.studio.data import load
 from chainrule.studio.drawing import as_placed_sample, as_sample
@@ -37,6 +38,20 @@ STROKES = {
     9: [[(148, 75), (120, 42), (84, 55), (80, 88), (110, 108), (146, 85), (148, 70), (142, 130),
          (125, 186)]],
 }  # fmt: skip
+OTHER_HANDS = {
+    0: [circle(112, 112, 32, 75)],
+    1: [[(112, 38), (112, 188)]],
+    2: [[(75, 60), (115, 40), (145, 70), (120, 120), (75, 175), (95, 160), (125, 180), (155, 172)]],
+    3: [[(70, 45), (150, 45), (105, 95), (145, 115), (148, 155), (115, 182), (70, 168)]],
+    4: [[(138, 188), (138, 40), (62, 138), (165, 138)]],
+    5: [[(82, 42), (78, 100), (120, 90), (150, 120), (140, 165), (100, 182), (72, 165)],
+        [(82, 42), (148, 40)]],
+    6: [[(115, 38), (82, 95), (76, 150), (100, 184), (135, 178), (142, 145), (115, 122), (82, 145)]],
+    7: [[(65, 45), (155, 45), (105, 185)], [(85, 112), (150, 112)]],
+    8: [[(140, 55), (105, 40), (80, 65), (112, 105), (145, 145), (115, 184), (78, 150), (112, 108),
+         (145, 70), (140, 55)]],
+    9: [circle(110, 75, 34, 36), [(144, 70), (144, 188)]],
+}  # fmt: skip
 
 
 def inked(strokes, pen=8.5):
@@ -52,17 +67,37 @@ def inked(strokes, pen=8.5):
     return (255 * ((pen - far) / 2 + 0.5).clip(0, 1)).astype(np.uint8)
 
 
-def test_the_shipped_net_reads_drawings():
+@pytest.mark.parametrize("hand", [STROKES, OTHER_HANDS])
+def test_the_shipped_net_reads_drawings_of_two_hands_and_three_pens(hand):
     preparation = load("digits").held.preparation
-    samples = [as_sample(inked(lines), preparation) for lines in STROKES.values()]
+    for pen in (5.0, 8.5, 12.0):
+        samples = [as_sample(inked(lines, pen), preparation) for lines in hand.values()]
+        said = shipped().predict(preparation.rows(np.stack(samples))).argmax(axis=1)
+        assert said[7] == 7
+        assert (said == np.arange(10)).sum() >= 9
+
+
+def test_the_shipped_net_reads_drawings_turned_leaning_narrow_and_shaky():
+    preparation, rng = load("digits").held.preparation, np.random.default_rng(5)
+    samples, true = [], []
+    for digit, lines in [*STROKES.items()] * 20:
+        turn, lean = rng.uniform(-0.25, 0.25, 2)
+        stretch, pen = rng.uniform(0.6, 1.05, 2), rng.uniform(5, 14)
+        into = np.diag(stretch) @ [[1, 0], [lean, 1]]
+        into = into @ [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
+        changed = [
+            (np.array(line) - 112 + rng.normal(0, 4, (len(line), 2))) @ into + 112 for line in lines
+        ]
+        samples.append(as_sample(inked([line.tolist() for line in changed], pen), preparation))
+        true.append(digit)
     said = shipped().predict(preparation.rows(np.stack(samples))).argmax(axis=1)
-    assert said[7] == 7
-    assert (said == np.arange(10)).sum() >= 9
+    assert (said == true).mean() > 0.95
 
 
 def test_the_shipped_net_knows_the_digits_held_out():
     data = load("digits")
-    assert (shipped().predict(data.rows_test).argmax(axis=1) == data.labels_test).mean() > 0.96
+    right = (shipped().predict(data.rows_test).argmax(axis=1) == data.labels_test).mean()
+    assert right > 0.975
 
 
 def test_the_edges_of_a_sample_in_its_drawing():
@@ -79,24 +114,38 @@ def session():
     session.close()
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("rate", [0.0003, 0.1])
 @pytest.mark.parametrize("loss", ["softmax-cross-entropy", "mean-squared-error"])
-def test_teaching_is_one_step_of_the_library(session, optimizer, loss):
-    session.set_up(Recipe(optimizer=optimizer, loss=loss, lr=0.01))
+def test_teaching_is_one_step_of_the_library(session, loss, rate):
+    session.set_up(Recipe(optimizer="adam", loss=loss, lr=0.01))
     own = session.twin()
     row = session.data.rows[3]
-    before, after = session.teach(row, 7)
-    by_hand = Session()
-    by_hand.set_up(session.frame.recipe)
-    run = by_hand.training.run
-    by_hand.close()
+    before, after = session.teach(row, 7, rate)
     assert (own.predict(row[None])[0] == before).all()
     own.loss(row[None], nets.targets(own.cost, np.array([7]), 10))
     own.backward()
-    run.optimizer.step(own.parameters, own.gradients)
+    SGD(rate).step(own.parameters, own.gradients)
     assert (own.parameters == session.frame.parameters).all()
     assert (own.predict(row[None])[0] == after).all()
     assert session.frame.step == 0
+
+
+def test_what_was_taught_is_taken_back(session):
+    first = session.frame.parameters
+    for label in (5, 6):
+        session.teach(session.data.rows[0], label, 0.01)
+    session.unteach()
+    assert not (session.frame.parameters == first).all()
+    session.unteach()
+    assert (session.frame.parameters == first).all()
+    with pytest.raises(ValueError, match="nothing to take back"):
+        session.unteach()
+    session.teach(session.data.rows[0], 5, 0.01)
+    session.step().result(timeout=30)
+    changed = session.frame.parameters
+    with pytest.raises(ValueError, match="gone on learning"):
+        session.unteach()
+    assert (session.frame.parameters == changed).all()
 
 
 @pytest.mark.parametrize(
@@ -104,10 +153,22 @@ def test_teaching_is_one_step_of_the_library(session, optimizer, loss):
 )
 def test_any_net_can_be_taught(session, net):
     session.set_up(Recipe(net=net))
-    before, after = session.teach(session.data.rows[0], 5)
+    before, after = session.teach(session.data.rows[0], 5, 0.01)
     assert after[5] - after.mean() > before[5] - before.mean()
     with pytest.raises(ValueError, match="no class 10"):
-        session.teach(session.data.rows[0], 10)
+        session.teach(session.data.rows[0], 10, 0.01)
+    with pytest.raises(ValueError, match="above 0"):
+        session.teach(session.data.rows[0], 1, float("nan"))
+
+
+def test_a_step_that_would_break_the_net_is_not_made(session):
+    first = session.frame.parameters
+    session.change("0.weights", (0, 0), 1e30)
+    broken = session.frame.parameters
+    with pytest.raises(ValueError, match="no finite numbers"), np.errstate(all="ignore"):
+        session.teach(session.data.rows[0] + 1, 1, 1e6)
+    assert (session.frame.parameters == broken).all()
+    assert not (first == broken).all()
 
 
 def test_when_the_shipped_net_answers(session):
