@@ -27,8 +27,8 @@ from chainrule.model import Model
 from chainrule.studio.kinds import KINDS, Kind, Number
 
 __all__ = [
-    "KINDS", "LOSSES", "Kind", "LayerError", "Number", "Part", "Row", "build", "outline", "parts",
-    "takes_labels", "targets", "text",
+    "KINDS", "LOSSES", "OF_NUMBERS", "Kind", "LayerError", "Number", "Part", "Row", "build",
+    "outline", "parts", "takes_labels", "targets", "text",
 ]  # fmt: skip
 
 MOST_LAYERS = 24
@@ -54,6 +54,7 @@ LOSSES: dict[str, tuple[str, Callable[[], Loss]]] = {
     "mean-absolute-error": ("mean absolute error", MeanAbsoluteError),
     "huber": ("Huber", Huber),
 }
+OF_NUMBERS = ("mean-squared-error", "mean-absolute-error", "huber")
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,9 @@ def resolve(target: str | None, data: str | None, code: Path | None = None) -> O
     if target is None:
         if data is None:
             return None
-        return _checked(Own(data, _data(load_data(data)), Recipe(data=data)))
+        found = _data(load_data(data))
+        loss = "mean-squared-error" if found.regression else Recipe.loss
+        return Own(data, found, Recipe(found.name, loss=loss, lr=0.01 if found.regression else 0.1))
     path = Path(target)
     if path.is_dir():
         return _checked(_run(path, data))

@@ -61,6 +61,11 @@ def plan(session: Session, recipe: Recipe) -> Plan:
         data = session.find(recipe)
     except (ValueError, OSError) as error:
         return Plan(recipe, None, _named(recipe), message(error))
+    if data.regression and recipe.loss not in (*nets.OF_NUMBERS, OWN):
+        words = (
+            f"{data.name} has numbers to predict: choose the loss {' or '.join(nets.OF_NUMBERS)}."
+        )
+        return Plan(recipe, data, _named(recipe), words.replace("-", " "))
     try:
         return Plan(recipe, data, _rows(session, recipe, data))
     except LayerError as error:

@@ -79,6 +79,10 @@ class Draft:
             words.setdefault("loss", Recipe().loss)
         elif self.recipe.loss == OWN and words.get("net", OWN) != OWN:
             words.setdefault("loss", Recipe().loss)
+        own = self.tab.session.own
+        numbers = own is not None and own.data.regression and words.get("data") == own.data.name
+        if numbers and self.recipe.loss not in nets.OF_NUMBERS:
+            words.setdefault("loss", nets.OF_NUMBERS[0])
         try:
             self.recipe = replace(self.recipe, **words)
         except ValueError as error:

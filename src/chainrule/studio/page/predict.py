@@ -225,6 +225,7 @@ class _Predict:
             self.raw = self.raw.copy()
             self.raw[place] = value
             self._forget()
+            self.sample.show(float("nan"))
             self.tab.remember(x=",".join(f"{value:.6g}" for value in self.raw))
             self.tab.refresh()
 
