@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from studio.driving import FRESH, SOON, reading, wait_for
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WHERE = "the studio's browser tests were skipped: there is no chromium (Debian: apt-get install it)"
 ARGUMENTS = [
@@ -43,12 +45,12 @@ class Studio:
 
 
 @contextlib.contextmanager
-def running(folder, *words):
-    """Start the studio on a free port, and stop it afterwards."""
+def running(folder, *words, port=0, **environment):
+    """Start the studio, on a free port if none is named, and stop it afterwards."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "chainrule", "studio", *words, "--port", "0", "--no-browser"],
+        [sys.executable, "-m", "chainrule", "studio", *words, "--port", str(port), "--no-browser"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
     )  # fmt: skip
     lines = []
     for line in process.stdout:
@@ -72,9 +74,9 @@ def running(folder, *words):
 
 @pytest.fixture
 def start(tmp_path):
-    """Start a server of the test's own: start(*words)."""
+    """Start a server of the test's own: start(*words, port=0, NAME=value)."""
     with contextlib.ExitStack() as stack:
-        yield lambda *words: stack.enter_context(running(tmp_path, *words))
+        yield lambda *words, **options: stack.enter_context(running(tmp_path, *words, **options))
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +99,20 @@ def browser():
 
 @pytest.fixture
 def tab(browser):
-    """Open tabs: tab(width, height, colour). None may complain, or ask beyond this computer."""
+    """Open tabs: tab(width, height, colour). None may complain, or ask beyond this computer.
+
+    What a browser says where nobody answers it, or is refused, is no complaint of the page.
+    """
     complaints, contexts = [], []
+    refused = re.compile("ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|status of 403|status of 413")
 
     def listen(page):
-        page.on("console", lambda m: m.type == "error" and complaints.append(m.text))
+        page.on(
+            "console",
+            lambda m: (
+                m.type == "error" and not refused.search(m.text) and complaints.append(m.text)
+            ),
+        )
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda request: _check(request.url))
 
@@ -113,7 +124,7 @@ def tab(browser):
         context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=colour, **options
         )
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(SOON)
         contexts.append(context)
         page = context.new_page()
         listen(page)
@@ -124,3 +135,20 @@ def tab(browser):
     for context in contexts:
         context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def page(server, tab):
+    """Train, on a net that has learned nothing."""
+    page = tab()
+    page.goto(f"{server.address}{FRESH}")
+    wait_for(page, "state", r"ready|paused|running|stopped")  # so it knows what is trained
+    page.locator(".layer-code").first.wait_for()
+    if reading(page, "state") == "running":
+        page.get_by_role("button", name="Pause").click()
+        wait_for(page, "state", "paused")
+    build = page.get_by_role("button", name=re.compile("Build it"))
+    (build if build.is_visible() else page.get_by_role("button", name="Begin anew")).click()
+    wait_for(page, "state", "ready")
+    page.get_by_text("This is not what is being trained.").wait_for(state="hidden")
+    return page

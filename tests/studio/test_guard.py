@@ -124,13 +124,13 @@ def test_the_token():
     assert ask(**options)[0] == 403
     assert ask(**options, query="token=wrong")[0] == 403
     assert ask(**options, query="token=")[0] == 403
-    assert ask(**options, cookie="chainrule-studio=wrong")[0] == 403
-    assert ask(**options, cookie='chainrule-studio="; bad')[0] == 403
+    assert ask(**options, cookie="chainrule-studio-8047=wrong")[0] == 403
+    assert ask(**options, cookie='chainrule-studio-8047="; bad')[0] == 403
     status, headers = ask(**options, query="lr=0.1&token=secret")
     assert status == 303
     assert headers[b"location"] == b"/train?lr=0.1"
-    assert b"HttpOnly; SameSite=Strict" in headers[b"set-cookie"]
-    cookie = "chainrule-studio=secret"
+    assert b"HttpOnly; SameSite=Lax" in headers[b"set-cookie"]
+    cookie = "chainrule-studio-8047=secret"
     assert ask(**options, cookie=cookie)[0] == 200
     origin = "http://localhost:8047"
     assert ask(**options, kind="websocket", origin=origin)[0] == "close"

@@ -24,7 +24,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-COOKIE = "chainrule-studio"
+COOKIE = "chainrule-studio"  # and the port: a browser sends cookies to all ports of a computer
 UPLOAD = "/upload"
 MOST_BODY = 1 << 20  # of any request but an upload
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -81,7 +81,7 @@ class Guard:
             await _answer(send, *refusal)
             return
         if self.token is not None and not self._knows_cookie(headers):
-            await self._welcome(scope, send)
+            await self._welcome(scope, headers, send)
             return
         await self._limited(scope, receive, send)
 
@@ -128,7 +128,7 @@ class Guard:
 
     def _knows_cookie(self, headers: dict[str, str]) -> bool:
         try:
-            found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+            found = SimpleCookie(headers.get("cookie", "")).get(_cookie_name(headers))
         except CookieError:
             return False
         return found is not None and self._is_token(found.value)
@@ -136,7 +136,7 @@ class Guard:
     def _is_token(self, word: str) -> bool:
         return secrets.compare_digest(word.encode(), (self.token or "").encode())
 
-    async def _welcome(self, scope: Scope, send: Send) -> None:
+    async def _welcome(self, scope: Scope, headers: dict[str, str], send: Send) -> None:
         """Exchange a token in the address for a cookie, so that it stays in no history."""
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         given = next((value for name, value in query if name == "token"), "")
@@ -147,7 +147,8 @@ class Guard:
             return
         rest = urlencode([(name, value) for name, value in query if name != "token"])
         address = scope["path"] + (f"?{rest}" if rest else "")
-        cookie = f"{COOKIE}={self.token}; HttpOnly; SameSite=Strict; Path=/"
+        # Lax, so that a link in a chat works too; what changes something has an Origin to show.
+        cookie = f"{_cookie_name(headers)}={self.token}; HttpOnly; SameSite=Lax; Path=/"
         await _answer(
             send, 303, "", ((b"location", address.encode()), (b"set-cookie", cookie.encode()))
         )
@@ -209,6 +210,11 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _cookie_name(headers: dict[str, str]) -> str:
+    port = headers.get("host", "").rpartition(":")[2]
+    return f"{COOKIE}-{port}" if port.isdecimal() else COOKIE
 
 
 def _host_name(host: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from chainrule.data import one_hot
 from chainrule.layer import Array, Layer
-from chainrule.layers import Flatten, Linear, Reshape, Softmax
+from chainrule.layers import Flatten, Linear, Reshape, Residual, Softmax
 from chainrule.losses import (
     BinaryCrossEntropy,
     CrossEntropy,
@@ -251,7 +251,8 @@ def _part(word: str) -> Part:
 def _add(layers: list[Layer], kind: Kind, part: Part, shape: Shape, sample_shape: Shape) -> Shape:
     """Put one more layer after others, and what must stand before it; return the shape after it."""
     if kind.images and len(shape) != 3:
-        if layers or len(sample_shape) not in (2, 3):
+        mixed = any(isinstance(layer, (Linear, Residual)) for layer in layers)
+        if mixed or shape != (math.prod(sample_shape),) or len(sample_shape) not in (2, 3):
             raise ValueError(
                 f"it works on images, and gets samples of shape {shape}. Put it before the first "
                 "Linear layer, on data that are images."

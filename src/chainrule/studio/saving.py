@@ -32,7 +32,14 @@ def new_folder(data: Data) -> Path:
     OSError
         If it cannot be made.
     """
-    return make_folder(None, f"studio-{data.name}")
+    try:
+        return make_folder(None, f"studio-{data.name}")
+    except OSError as error:
+        cause = error.__cause__
+        why = cause.strerror if isinstance(cause, OSError) else error
+        raise OSError(
+            f"{Path.cwd() / 'runs'} cannot be written: {why}. Start the studio in another folder."
+        ) from error
 
 
 def save(

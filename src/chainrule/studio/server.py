@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import sys
 import threading
@@ -18,6 +19,9 @@ from chainrule.studio.session import Session
 __all__ = ["application", "serve"]
 
 SWITCH = 2e-4  # seconds
+PATIENCE = 20.0  # seconds that a new connection has for its first request
+UPLOADS = 2  # at once: each may need as much memory as a file may have
+LONGEST_UPLOAD = 600.0  # seconds
 
 
 def serve(session: Session, host: str, port: int, *, browser: bool = True) -> None:
@@ -53,8 +57,8 @@ def serve(session: Session, host: str, port: int, *, browser: bool = True) -> No
     # for up to 5 ms each time that the page is busy.
     sys.setswitchinterval(SWITCH)
     config = uvicorn.Config(
-        guarded, log_level="error", ws_max_size=1 << 20, timeout_graceful_shutdown=2,
-        timeout_keep_alive=30, lifespan="on",
+        guarded, http=_impatient(), log_level="error", ws_max_size=1 << 20,
+        timeout_graceful_shutdown=2, timeout_keep_alive=30, lifespan="on",
     )  # fmt: skip
     address = _address(host, socket.getsockname()[1], token)
     _tell(address, token)
@@ -84,6 +88,23 @@ def application(session: Session, host: str, token: str | None) -> Any:
     _take_uploads(app, session)
     paths = shell.install(app, session)
     return Guard(app, host, token, paths)
+
+
+def _impatient() -> Any:
+    """Return uvicorn's protocol, which lets go of connections that ask for nothing (slow loris)."""
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+    class Impatient(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # one of two classes
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self.loop.call_later(PATIENCE, self.let_go, transport)
+
+        def let_go(self, transport: Any) -> None:
+            asked = self.cycle is not None or transport.get_protocol() is not self  # a websocket
+            if not asked and not transport.is_closing():
+                transport.abort()
+
+    return Impatient
 
 
 def _listen(host: str, port: int) -> Any:
@@ -126,7 +147,16 @@ def _take_uploads(app: Any, session: Session) -> None:
     from fastapi.concurrency import run_in_threadpool
     from fastapi.responses import JSONResponse
 
+    turn = asyncio.Semaphore(UPLOADS)
+
     async def upload(request: Request) -> JSONResponse:
+        try:
+            async with turn, asyncio.timeout(LONGEST_UPLOAD):
+                return await taken(request)
+        except TimeoutError:
+            return JSONResponse({"words": "The file came too slowly."}, 408)
+
+    async def taken(request: Request) -> JSONResponse:
         content = bytearray()
         async for part in request.stream():
             content += part

@@ -334,9 +334,9 @@ class Session:
         with self._lock:
             try:
                 found: tuple[Path, int] = self.do(order)
-            except Exception as error:
-                self.saved_words = f"The run is not saved. {message(error)}"
-                raise
+            except OSError as error:
+                self.saved_words = f"The run is not saved: {message(error)}"
+                raise OSError(self.saved_words) from error
             folder, self._saved_step = found
             self.saved_words = f"Saved in {folder}, at step {self._saved_step:,}."
             return folder

@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 from chainrule.cli import recipes
-from chainrule.cli.errors import message
 from chainrule.model import Model
 from chainrule.studio import nets, pilot
 from chainrule.studio.curves import Notes
 from chainrule.studio.data import Data
+from chainrule.studio.faults import described
 from chainrule.studio.feed import LiveBatches
 from chainrule.studio.frame import FAILED, FINISHED, PAUSED, RUNNING, Frame
 from chainrule.studio.pilot import EndedError, Pilot
@@ -130,7 +130,7 @@ class Training:
                 metrics=self._metrics(), callbacks=[self.notes, self.pilot], verbose=False,
             )  # fmt: skip
         except Exception as error:  # of any kind: a user's own layer may raise what it likes
-            words = message(error)
+            words = described(error)
         try:
             self._last = self.picture(self.run, FAILED if words else FINISHED, words)
             self.show(self._last)

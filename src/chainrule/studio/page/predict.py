@@ -162,7 +162,7 @@ class _Predict:
 
         key = ("predict", row.tobytes())
         answer = await self.tab.compute(self.tab.views.of, key, compute)
-        if raw is self.raw:
+        if raw is self.raw and self.tab.is_here():
             self._show_answer(answer)
 
     def _row(self) -> Array | None:

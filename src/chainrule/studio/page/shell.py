@@ -92,7 +92,9 @@ def _page(session: Session, views: Views) -> None:
                         )
                     ui.page_title(f"{PARTS[name]} · chainrule studio")
                     module: Any = import_module(f"chainrule.studio.page.{name.replace('-', '_')}")
-                    with w.block(f"part part-{name}"):
+                    part = w.block(f"part part-{name}")
+                    tab.is_here = lambda: not part.is_deleted
+                    with part:
                         module.show(tab)
                     tab.refresh()
 

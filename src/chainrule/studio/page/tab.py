@@ -39,6 +39,7 @@ class Tab:
         self.session, self.views = session, views
         self.part, self.query = part, dict(query)
         self.say: Callable[[str], None] = lambda words: None  # set by the shell
+        self.is_here: Callable[[], bool] = lambda: True  # whether the part still stands; the same
         self._client = context.client
         self._shows: list[Show] = []
         self._frame: Frame | None = None
@@ -75,12 +76,14 @@ class Tab:
     async def tick(self) -> None:
         """Show a new frame, if there is one; the shell calls it ten times a second."""
         frame = self.session.frame
-        if self._busy or (frame is self._frame and not self._again):
+        if not self.is_here() or self._busy or (frame is self._frame and not self._again):
             return
         self._busy, self._again, self._frame = True, False, frame
         start = time.perf_counter()
         try:
             for show in self._shows:
+                if not self.is_here():  # somebody has left while it was computed
+                    return
                 answer = show(frame)
                 if isinstance(answer, Awaitable):
                     self.session.charge(time.perf_counter() - start)
@@ -100,12 +103,17 @@ class Tab:
     # -- work -----------------------------------------------------------------------------------
 
     async def compute(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Have something computed beside the page; its error becomes words, and the answer None."""
+        """Have something computed beside the page; its error becomes words, and the answer None.
+
+        So it is where somebody has left the part meanwhile: there is nothing to show it on.
+        """
         try:
-            return await run.io_bound(function, *arguments)
+            found = await run.io_bound(function, *arguments)
         except Exception as error:  # of any kind: a user's own layer may raise what it likes
-            self.say(message(error))
+            if self.is_here():
+                self.say(message(error))
             return None
+        return found if self.is_here() else None
 
     async def act(self, function: Callable[..., Any], *arguments: Any) -> bool:
         """Have the session do something; return whether it could. An error is shown in words."""
@@ -114,7 +122,10 @@ class Tab:
             try:
                 await run.io_bound(function, *arguments)
             except Exception as error:  # the same
-                self.say(message(error))
+                if self.is_here():
+                    self.say(message(error))
                 return False
+        if not self.is_here():
+            return False
         await self.tick()
         return True

@@ -90,6 +90,8 @@ class _Train:
                 self.tab.say(self.fault)
         elif not draft.waits and not draft.plan.words and frame.recipe != draft.recipe:
             await draft.follow(frame.recipe)  # learning rate or batch size, in another tab
+        if not self.tab.is_here():
+            return
         self._mark_pending(frame)
         self.learning.show_frame(frame)
         self.losses.show({"trained on": frame.losses, "held out": frame.held_out})

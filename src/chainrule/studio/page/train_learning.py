@@ -49,8 +49,8 @@ class LearningRow:
             self.optimizer = w.Choice("Optimiser", named, recipe.optimizer, self.on_optimizer)
             with w.block("with-tools"):
                 self.rate = w.Number("Learning rate", recipe.lr, self.on_rate, least=0)
-                w.button("÷2", lambda: self.on_rate(self._rate() / 2), title="Halve the rate")
-                w.button("×2", lambda: self.on_rate(self._rate() * 2), title="Double the rate")
+                w.button("÷2", lambda: self.scale(0.5), title="Halve the rate")
+                w.button("×2", lambda: self.scale(2.0), title="Double the rate")
             self.batch = w.Number("Mini-batch", recipe.batch, self.on_batch, least=1, step="1")
             self.seed = w.Number("Seed", recipe.seed, self.on_seed, least=0, step="1")
             self.speed = w.Choice("Speed", SPEEDS, "", self.on_speed)
@@ -73,12 +73,6 @@ class LearningRow:
         self.speed.show(f"{frame.speed:g}" if math.isfinite(frame.speed) else "")
         self.saved.show(self.tab.session.saved_words)
 
-    def _rate(self) -> float:
-        """Return the rate as it is now, however many clicks there were since the page showed it."""
-        recipe = self.draft.recipe
-        frame = self.tab.session.frame
-        return recipe.lr if self.draft.differs(frame) else frame.recipe.lr
-
     def _on(self, name: str) -> Callable[[str], Any]:
         async def change(value: str) -> None:
             await self.draft.change(**{name: value})
@@ -99,6 +93,14 @@ class LearningRow:
             await self.draft.change(lr=value)
         elif not await self.tab.act(self.tab.session.set_learning_rate, value):
             self.rate.show(self.draft.recipe.lr)
+
+    async def scale(self, factor: float) -> None:
+        """Another rate by a factor; of two quick clicks the second one counts from the first."""
+        session = self.tab.session
+        if self.draft.differs(session.frame):
+            await self.draft.change(lr=self.draft.recipe.lr * factor)
+        else:
+            await self.tab.act(lambda: session.set_learning_rate(session.frame.recipe.lr * factor))
 
     async def on_batch(self, value: float) -> None:
         """Other mini-batches."""

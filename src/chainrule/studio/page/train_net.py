@@ -111,11 +111,11 @@ class NetColumn:
             await self.draft.change(net=OWN, loss=OWN, data=own.data.name)
 
     def _doing(self, place: int, change: Callable[[list[Part], int], None]) -> Callable[[], Any]:
-        shown = self.shown
+        kinds = [part.kind for part in self.draft.parts]
 
         async def do() -> None:
             parts = self.draft.parts
-            if self.shown is not shown or place >= len(parts):  # the second click of a double one
+            if [part.kind for part in parts] != kinds:  # the second click of a double one
                 return
             change(parts, place)
             await self.draft.change(net=nets.text(tuple(parts)))

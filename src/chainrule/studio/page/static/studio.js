@@ -136,6 +136,13 @@
     },
   };
 
+  // NiceGUI's notice, in our words: it stands there until the server answers, then the page reloads.
+  addEventListener("DOMContentLoaded", () => {
+    const words = ["The studio does not answer.", "Was it stopped? Start it again at the same address: this page comes back by itself."];
+    document.querySelectorAll("#popup span").forEach((span, i) => { if (words[i]) span.textContent = words[i]; });
+    document.getElementById("popup")?.setAttribute("role", "alert");
+  });
+
   // Keys for the whole page: as on the buttons. Not while something is typed.
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;

@@ -1,0 +1,31 @@
+"""An error in training, in words."""
+
+import sys
+import traceback
+from pathlib import Path
+
+import chainrule
+from chainrule.cli.errors import message
+
+__all__ = ["described"]
+
+OURS = Path(chainrule.__file__).parent
+
+
+def described(error: BaseException) -> str:
+    """Return what went wrong in a sentence, with the line of a user's own code where it did.
+
+    Examples
+    --------
+    >>> described(ValueError("the loss is NaN"))
+    'the loss is NaN.'
+    """
+    words = message(error).rstrip(".") + "."
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename)
+        if file.is_relative_to(OURS) or "site-packages" in file.parts:
+            continue
+        if frame.filename.startswith("<") or file.is_relative_to(sys.base_prefix):
+            continue
+        return f"{file.name}, line {frame.lineno}: {type(error).__name__}: {words}"
+    return words

@@ -1,0 +1,411 @@
+"""Train: data, nets by hand, how it learns, what goes wrong, and what is saved."""
+
+import os
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from chainrule.loading import load
+from chainrule.studio import data as sets
+from chainrule.studio.keeper import keep_saving
+from chainrule.studio.own import resolve
+from chainrule.studio.plan import plan
+from chainrule.studio.recipe import Recipe
+from chainrule.studio.session import Session
+from studio.driving import SOON, alert, choose, reading, type_into, wait_for
+
+
+def test_it_learns_the_digits(page):
+    page.get_by_role("button", name="Play").click()
+    wait_for(page, "accuracy", r"^9[5-9]")
+    page.get_by_role("button", name="Pause").click()
+    wait_for(page, "state", "paused")
+    step = reading(page, "step")
+    assert int(step.replace(",", "")) > 100
+    assert page.locator(".plot-line.series-first").first.get_attribute("d").count("L") > 5
+    label = page.get_by_role("img", name=re.compile("^Loss: ")).get_attribute("aria-label")
+    assert "trained on" in label
+    assert "held out" in label
+    assert reading(page, "step") == step
+
+
+def test_a_net_is_built_by_hand(page, server):
+    choose(page, "A layer more", "tanh")
+    page.get_by_role("button", name="Add the layer").click()
+    page.locator(".layer-code", has_text="Tanh()").wait_for()
+    page.get_by_label("units").fill("7")
+    page.get_by_label("units").press("Enter")
+    page.locator(".layer-code", has_text="Linear(64, 7)").wait_for()
+    page.get_by_role("button", name="Remove ReLU").click()
+    page.locator(".layer-code", has_text="ReLU()").wait_for(state="detached")
+    page.get_by_role("button", name="Move Tanh up").click()
+    page.wait_for_url(re.compile(r"net=tanh%2Clinear-7&"))
+    assert page.locator(".layer-code").all_inner_texts() == [
+        "Tanh()", "Linear(64, 7)", "Linear(7, 10)",
+    ]  # fmt: skip
+    page.get_by_role("button", name="One step").click()
+    wait_for(page, "step", "^1$")
+    page.get_by_label("units").fill("9")
+    page.get_by_label("units").press("Enter")
+    page.get_by_text("This is not what is being trained.").wait_for()
+    page.get_by_role("button", name="Keep what trains").click()
+    page.locator(".layer-code", has_text="Linear(64, 7)").wait_for()
+    choose(page, "Or take one", "one")
+    page.get_by_role("button", name="Build it, and give up 1 step", exact=True).click()
+    wait_for(page, "step", "^0$")
+
+
+def test_what_makes_no_sense_is_told_in_words(page):
+    page.get_by_label("units").fill("0")
+    page.get_by_label("units").press("Enter")
+    words = "units must be a whole number from 1 to 2048"
+    page.get_by_role("alert").filter(has_text=words).wait_for()
+    page.get_by_label("Learning rate").fill("-1")
+    page.get_by_label("Learning rate").press("Enter")
+    page.get_by_role("alert").filter(has_text="the learning rate must be above 0").wait_for()
+    assert page.get_by_label("Learning rate").input_value() == "0.1"
+
+
+def test_what_is_typed_stays_while_it_trains(page):
+    page.get_by_role("button", name="Play").click()
+    wait_for(page, "epoch", "[1-9]")
+    field = page.get_by_label("Learning rate")
+    field.fill("0.0")
+    epoch = int(reading(page, "epoch").replace(",", ""))
+    wait_for(page, "epoch", f"^(?!{epoch}$)")
+    assert field.input_value() == "0.0"
+    field.press("End")
+    field.press_sequentially("7")
+    field.press("Enter")
+    page.wait_for_function("field => field.value === '0.07'", arg=field.element_handle())
+    assert reading(page, "state") == "running"
+    page.get_by_role("button", name="Pause").click()
+
+
+def test_an_error_in_training_and_the_way_back(page):
+    choose(page, "Loss", "mean-squared-error")
+    page.get_by_label("Learning rate").fill("100000")
+    page.get_by_label("Learning rate").press("Enter")
+    page.get_by_role("button", name="Play").click()
+    wait_for(page, "state", "stopped by an error")
+    page.get_by_role("alert").filter(has_text="Reset begins anew").wait_for()
+    page.get_by_label("Learning rate").fill("0.1")
+    page.get_by_label("Learning rate").press("Enter")
+    page.get_by_role("button", name="Begin anew").click()
+    wait_for(page, "state", "ready")
+    choose(page, "Loss", "softmax-cross-entropy")
+
+
+def test_the_plane_is_painted_as_it_learns(page):
+    choose(page, "Learn from", "circles")
+    page.get_by_role("img", name="circles in the plane").wait_for()
+    page.get_by_role("button", name="One epoch").click()
+    wait_for(page, "epoch", "^1$")
+    page.wait_for_function("() => document.querySelector('.plane-ground').width === 48")
+    first = page.evaluate("document.querySelector('.plane-ground').toDataURL()")
+    for epoch in range(2, 12):
+        page.get_by_role("button", name="One epoch").click()
+        wait_for(page, "epoch", f"^{epoch}$")
+    page.wait_for_function(
+        "first => document.querySelector('.plane-ground').toDataURL() !== first", arg=first
+    )
+
+
+def test_a_file_of_ones_own(page, tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((200, 3))
+    np.savez(tmp_path / "mine.npz", x=x, y=(x[:, 0] > 0).astype(int))
+    page.locator("input[type=file]").set_input_files(tmp_path / "mine.npz")
+    page.get_by_text("160 samples of 3 to learn from, 40 held out; 2 classes.").wait_for()
+    page.get_by_role("button", name="One epoch").click()
+    wait_for(page, "epoch", "^1$")
+    (tmp_path / "bad.npz").write_bytes(b"no")
+    page.locator("input[type=file]").set_input_files(tmp_path / "bad.npz")
+    page.get_by_role("alert").filter(has_text="needs an .npz file").wait_for()
+
+
+def test_a_curve_is_saved_as_a_picture(page):
+    page.get_by_role("button", name="One epoch").click()
+    wait_for(page, "epoch", "^1$")
+    for kind, start in (("PNG", b"\x89PNG"), ("SVG", b"<svg")):
+        with page.expect_download() as caught:
+            page.get_by_role("button", name=f"Save Loss as {kind}").click()
+        path = caught.value.path()
+        assert path.read_bytes().startswith(start)
+
+
+def test_a_recipe_in_the_address_waits_to_be_built(page, server):
+    page.get_by_role("button", name="One step").click()
+    wait_for(page, "step", "^1$")
+    page.goto(f"{server.address}train?data=moons&net=linear-5,tanh&lr=0.3")
+    page.get_by_text("This is not what is being trained.").wait_for()
+    assert page.get_by_label("Learn from").input_value() == "moons"
+    assert reading(page, "step") == "1"  # opening an address changes nothing
+    page.goto(f"{server.address}train?net=nonsense")
+    page.get_by_role("alert").filter(has_text="there is no layer 'nonsense'").wait_for()
+
+
+def test_a_net_of_ones_own(start, tab, tmp_path):
+    (tmp_path / "net.py").write_text(
+        "from chainrule import *\n\n\n"
+        "class Double(Layer):\n"
+        '    r"""Twice the input.\n\n    .. math:: y = 2 x\n    """\n\n'
+        "    def forward(self, x):\n        return 2 * x\n\n"
+        "    def backward(self, grad):\n        return 2 * grad\n\n\n"
+        "def build(sample_shape, classes, seed):\n"
+        "    layers = [Linear(64, 20), Double(), Tanh(), Linear(20, classes)]\n"
+        "    return Model(layers, SoftmaxCrossEntropy(), seed=seed)\n"
+    )
+    studio = start("net.py:build")
+    page = tab()
+    page.goto(f"{studio.address}train")
+    page.locator(".layer-code", has_text="Double()").wait_for()
+    page.get_by_role("button", name="One epoch").click()
+    wait_for(page, "epoch", "^1$")
+    choose(page, "Or take one", "one")
+    page.get_by_role("button", name="Build it, and give up 23 steps").click()
+    page.locator(".layer-code", has_text="ReLU()").wait_for()
+    choose(page, "Or take one", "own")
+    page.locator(".layer-code", has_text="Double()").wait_for()
+    page.goto("about:blank")
+
+
+# -- a net that does not fit, and data that are not here ----------------------------------------
+
+
+@pytest.fixture
+def session(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    session = Session()
+    yield session
+    session.close()
+
+
+@pytest.mark.parametrize(
+    ("net", "part", "words", "known"),
+    [
+        ("linear-8,conv2d-4-3", 1, "layer 2, Conv2d: it works on images", 1),
+        ("conv2d-4-3,maxpool2d-8,maxpool2d-2", 2, "layer 3, MaxPool2d: squares of 2 by 2", 2),
+        ("linear-2048,linear-2048,linear-2048,linear-2048,linear-2048,linear-2048", 5,
+         "layer 6, Linear: the net is too large", 5),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_found_at_its_layer(session, net, part, words, known):
+    found = plan(session, Recipe(net=net))
+    assert found.part == part
+    assert found.words.startswith(words)
+    assert sum(bool(row.shape) for row in found.rows) == known
+    assert session.frame.recipe == Recipe()  # nothing was changed
+
+
+def test_numbers_want_a_loss_of_numbers(tmp_path, run_here):
+    lines = [f"{i / 100},{i % 7},{i / 50}" for i in range(100)]
+    Path("table.csv").write_text("\n".join(["a,b,price", *lines]))
+    words = "train table.csv --target price --task regression --epochs 1 --out run"
+    assert run_here(*words.split()).returncode == 0
+    session = Session(resolve("run", None))
+    name = session.own.data.name
+    found = plan(session, Recipe(data=name, net="linear-4,relu"))
+    assert "numbers to predict: choose the loss mean squared error or" in found.words
+    assert plan(session, Recipe(data=name, net="linear-4,relu", loss="huber")).words == ""
+    session.close()
+
+
+def test_mnist_must_be_fetched_first(session, monkeypatch, tmp_path):
+    monkeypatch.setenv("CHAINRULE_DATA", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = tmp_path / "chainrule" / "mnist"
+    folder.mkdir(parents=True)
+    assert "mnist" in session.named_data()
+    assert plan(session, Recipe(data="mnist")).absent
+    with pytest.raises(ValueError, match="not on this computer"):
+        session.set_up(Recipe(data="mnist"))
+    assert sets.fetched() == 0
+    (folder / "train-images-idx3-ubyte.gz").write_bytes(bytes(sets.MNIST_SIZE // 2))
+    assert 0.49 < sets.fetched() < 0.51
+    for pair in sets.FILES.values():
+        for name in pair:
+            (folder / f"{name}.gz").touch()
+    assert sets.is_here("mnist")
+
+
+def test_a_layer_that_does_not_fit_says_so_where_it_stands(page):
+    choose(page, "A layer more", "conv2d")
+    page.get_by_role("button", name="Add the layer").click()
+    page.locator(".layer-fault", has_text="It works on images, and gets samples of").wait_for()
+    page.get_by_text("This cannot be built: layer 3 does not fit.").wait_for()
+    assert not page.get_by_role("button", name=re.compile("Build it")).is_visible()
+    assert page.locator(".layer-shape").all_inner_texts()[0].startswith("→ 32")
+    page.get_by_role("button", name="Remove Linear").click()  # now it is right
+    page.locator(".layer-code", has_text="Conv2d(1, 8, 3").wait_for()
+    page.get_by_text("This cannot be built").wait_for(state="hidden")
+    page.get_by_role("button", name="One step").click()
+    wait_for(page, "step", "^1$")
+
+
+def test_mnist_without_a_network(start, tab, tmp_path):
+    nowhere = "http://127.0.0.1:9"
+    studio = start(CHAINRULE_DATA="", XDG_CACHE_HOME=str(tmp_path), HTTPS_PROXY=nowhere,
+                   HTTP_PROXY=nowhere, https_proxy=nowhere, http_proxy=nowhere)  # fmt: skip
+    page = tab()
+    page.goto(f"{studio.address}train?data=mnist")  # an address downloads nothing
+    page.locator(".facts", has_text="not on this computer yet: 12 MB to download").wait_for()
+    page.get_by_role("button", name="Download MNIST").click()
+    alert(page, "MNIST could not be downloaded: none of its servers sent it.")
+    choose(page, "Learn from", "digits")
+    page.get_by_text("1,438 images of 8 × 8").wait_for()
+    page.get_by_role("button", name="One step").click()
+    wait_for(page, "step", "^1$")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"a": np.ones(3)}, "needs the arrays x and y"),
+        ({"x": np.ones((9, 2)), "y": np.ones(4, int)}, "x has 9 samples, its targets"),
+        ({"x": np.full((90, 2), np.nan), "y": np.arange(90) % 2}, "NaN or infinite"),
+        ({"x": np.ones((9, 2)), "y": np.array([{}] * 9)}, "holds Python objects"),
+        ({"x": np.ones((0, 2)), "y": np.ones(0, int)}, "x is empty"),
+        ({"x": np.ones((90, 2)), "y": np.zeros(90, int)}, "there is nothing to learn"),
+    ],
+)
+def test_a_file_that_nothing_can_be_learned_from(session, tmp_path, arrays, words):
+    np.savez(tmp_path / "mine.npz", **arrays)
+    with pytest.raises(ValueError, match=re.escape(words)):
+        session.add_upload("mine.npz", (tmp_path / "mine.npz").read_bytes())
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "pickle"])
+def test_a_damaged_file(session, tmp_path, damage):
+    np.savez(tmp_path / "mine.npz", x=np.ones((90, 2)), y=np.arange(90) % 2)
+    whole = (tmp_path / "mine.npz").read_bytes()
+    content = {
+        "empty": b"", "cut": whole[: len(whole) // 2],
+        "flipped": whole[:300] + bytes(99) + whole[399:],
+        "pickle": b"\x80\x04\x95cos\nsystem\n",
+    }[damage]  # fmt: skip
+    with pytest.raises(ValueError, match=r"damaged|needs an \.npz"):
+        session.add_upload("../../mine.npz", content)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.npz"]
+
+
+def test_the_name_of_a_file_leads_nowhere(session, tmp_path):
+    np.savez(tmp_path / "mine.npz", x=np.eye(90, 2), y=np.arange(90) % 2)
+    content = (tmp_path / "mine.npz").read_bytes()
+    data = session.add_upload("../../../etc/pass wd\n.npz", content)
+    assert data.name == "pass-wd-"
+    session.set_up(Recipe(data=data.name, net="linear-4"))
+    session.step().result(timeout=30)
+    assert session.save().resolve().is_relative_to(tmp_path / "runs")
+
+
+# -- how it learns ------------------------------------------------------------------------------
+
+
+def test_two_quick_clicks_on_double_the_rate(page):
+    page.get_by_role("button", name="Play").click()
+    wait_for(page, "epoch", "[1-9]")
+    page.get_by_role("button", name="Double the rate").dblclick()
+    field = page.get_by_label("Learning rate").element_handle()
+    page.wait_for_function("field => field.value === '0.4'", arg=field)
+    page.get_by_role("button", name="Halve the rate").dblclick()
+    page.wait_for_function("field => field.value === '0.1'", arg=field)
+    type_into(page, "Mini-batch", "7.5")
+    alert(page, "a mini-batch has 1 to 65536 samples")
+    assert page.get_by_label("Mini-batch").input_value() == "64"
+    type_into(page, "Mini-batch", "")
+    alert(page, "a mini-batch has 1 to 65536 samples")
+    type_into(page, "Mini-batch", "2000")  # more than there are: one step is an epoch
+    page.get_by_role("alert").filter(has_text="mini-batch").wait_for(state="hidden")
+    assert reading(page, "state") == "running"
+    page.get_by_role("button", name="Pause").click()
+
+
+def test_a_double_click_on_remove_takes_one_layer(page):
+    choose(page, "Or take one", "two")
+    page.locator(".layer").nth(4).wait_for()
+    page.get_by_role("button", name="Remove Linear").first.dblclick()
+    page.wait_for_function("document.querySelectorAll('.layer').length === 4")
+    page.get_by_role("button", name="One step").click()
+    wait_for(page, "step", "^1$")
+    assert page.locator(".layer").count() == 4
+
+
+def test_an_error_in_a_layer_of_ones_own_names_its_line(start, tab, tmp_path):
+    (tmp_path / "net.py").write_text(
+        "from chainrule import *\n\n\n"
+        "class Fails(Layer):\n"
+        "    steps = 0\n\n"
+        "    def forward(self, x):\n"
+        "        self.steps += self.training\n"
+        "        if self.steps > 5:\n"
+        "            raise RuntimeError('five are enough')\n"
+        "        return x\n\n"
+        "    def backward(self, grad):\n"
+        "        return grad\n\n\n"
+        "def build(sample_shape, classes, seed):\n"
+        "    return Model([Linear(64, 10), Fails()], SoftmaxCrossEntropy(), seed=seed)\n"
+    )
+    page = tab()
+    page.goto(f"{start('net.py:build').address}train")
+    page.locator(".layer-code", has_text="Fails()").wait_for()
+    page.get_by_role("button", name="Play").click()
+    alert(page, "net.py, line 10: RuntimeError: five are enough. Reset begins anew")
+    page.get_by_role("button", name="Begin anew").click()
+    wait_for(page, "state", "ready")
+    page.get_by_role("button", name="One step").click()
+    wait_for(page, "step", "^1$")
+
+
+# -- what is saved ------------------------------------------------------------------------------
+
+
+def until(condition):
+    end = time.monotonic() + SOON / 1000
+    while not condition():
+        assert time.monotonic() < end
+        os.sched_yield()
+
+
+def test_a_training_that_goes_on_is_saved_by_itself(session, tmp_path):
+    ended = keep_saving(session, every=0.05)
+    session.set_speed(200)
+    session.play()
+    until(lambda: session.saved_words)
+    session.pause()
+    ended.set()
+    folder = tmp_path / "runs" / "studio-digits-001"
+    until(lambda: (folder / "run.toml").exists())
+    session.save()
+    assert (load(folder / "model.safetensors").parameters == session.frame.parameters).all()
+    assert session.saved_words == (
+        f"Saved in runs/studio-digits-001, at step {session.frame.step:,}."
+    )
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["studio-digits-001"]
+
+
+def test_what_cannot_be_saved_is_told_and_tried_again(session, tmp_path):
+    session.step().result(timeout=30)
+    Path("runs").write_text("in the way")
+    with pytest.raises(OSError, match=r"The run is not saved: .* cannot be written"):
+        session.save()
+    assert session.saved_words.startswith("The run is not saved")
+    Path("runs").unlink()
+    assert session.save() == Path("runs/studio-digits-001")
+
+
+def test_a_full_disk_leaves_the_training_as_it_is(page, server):
+    page.get_by_role("button", name="One epoch").click()
+    wait_for(page, "epoch", "^1$")
+    (server.folder / "runs").mkdir(exist_ok=True)
+    (server.folder / "runs").rename(server.folder / "before")
+    (server.folder / "runs").write_text("in the way")
+    page.get_by_role("button", name="Save the run").click()
+    alert(page, "The run is not saved: ")
+    (server.folder / "runs").unlink()
+    (server.folder / "before").rename(server.folder / "runs")
+    page.get_by_role("button", name="Save the run").click()
+    page.get_by_role("status").filter(has_text=re.compile("Saved in .*, at step 23")).wait_for()
