@@ -1,6 +1,7 @@
 """Who may ask, from where, and how much: the guard alone, and the real server."""
 
 import asyncio
+import contextlib
 import http.client
 import re
 import socket
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from chainrule.studio import server as server_module
 from chainrule.studio.guard import MOST_BODY, Guard
 
 PAGES = ("/", "/train")
@@ -259,3 +261,96 @@ def test_a_hundred_tabs(server):
     assert status == 200
     assert len(updates) == 100
     assert fetch(server, "/train")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/studio/../../../../../../etc/passwd",
+        "/studio/%2e%2e/shell.py",
+        "/studio/..%2fshell.py",
+        "//evil.example/",
+        "/upload/../train.py",
+        "/_nicegui/../../etc/passwd",
+    ],
+)
+def test_a_path_leads_to_no_file_of_this_computer(server, path):
+    status, words = fetch(server, path)
+    assert status == 404
+    assert b"root:" not in words
+    assert b"import" not in words[:200]
+
+
+def test_an_address_as_long_as_a_book(server):
+    assert fetch(server, f"/predict?drawing={'z' * 30_000}")[0] == 200
+    assert fetch(server, f"/train?net={'linear-9,' * 3000}")[0] == 200
+
+
+async def send_too_much(server):
+    """Open a tab, and send a message of 3 MB; return what the socket is closed with."""
+    aiohttp = pytest.importorskip("aiohttp")
+    origin = server.address.rstrip("/")
+    address = f"{origin}/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(address, headers={"Origin": origin}) as connection,
+    ):
+        await connection.receive()  # its greeting
+        await connection.send_str("4" + "x" * (3 << 20))
+        while (await connection.receive()).type == aiohttp.WSMsgType.TEXT:
+            pass
+        return connection.close_code
+
+
+def test_a_giant_message_closes_its_socket_alone(server):
+    assert in_a_loop(send_too_much(server)) == 1009  # too big
+    assert fetch(server, "/train")[0] == 200
+
+
+async def ask_nothing(monkeypatch):
+    """Return what a connection that never finishes its request is sent, and one that does."""
+    import uvicorn
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    monkeypatch.setattr(server_module, "PATIENCE", 0.2)
+    config = uvicorn.Config(
+        app, port=0, http=server_module._impatient(), lifespan="off", log_level="error"
+    )
+    serving = uvicorn.Server(config)
+    task = asyncio.create_task(serving.serve())
+    while not serving.started:
+        await asyncio.sleep(0)
+    port = serving.servers[0].sockets[0].getsockname()[1]
+    slow, slow_out = await asyncio.open_connection("127.0.0.1", port)
+    quick, quick_out = await asyncio.open_connection("127.0.0.1", port)
+    slow_out.write(b"GET / HTTP/1.1\r\nX-Slow: ")
+    for _ in range(2):
+        quick_out.write(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+        answer = await quick.readuntil(b"\r\n\r\n")
+        with contextlib.suppress(ConnectionResetError):
+            assert await slow.read() == b""  # the first time: until it is let go
+    for out in (slow_out, quick_out):
+        out.close()
+    serving.should_exit = True
+    await task
+    return answer
+
+
+def test_a_connection_that_asks_for_nothing_is_let_go(monkeypatch):
+    assert b"204" in in_a_loop(ask_nothing(monkeypatch))
+
+
+def test_two_studios_on_one_computer_keep_their_tokens():
+    options = {"host": "0.0.0.0", "token": "secret"}
+    both = "chainrule-studio-8046=other; chainrule-studio-8047=secret"
+    assert ask(**options, cookie=both)[0] == 200
+    assert ask(**options, cookie="chainrule-studio-8046=secret")[0] == 403
+
+
+def test_the_token_is_asked_for_before_anything_is_read():
+    options = {"host": "0.0.0.0", "token": "secret", "method": "POST", "path": "/upload"}
+    assert ask(**options, body=[b"PK"])[0] == 403
+    assert ask(**options, query="token=secret", origin="http://evil.example")[0] == 403

@@ -115,10 +115,9 @@ def test_stopping_it_where_nothing_can_be_written_is_told_in_a_line(start, tab):
     assert "The run is not saved: " in studio.lines[-1]
 
 
-@pytest.mark.parametrize("colour", ["light", "dark"])
-def test_it_comes_back_when_the_server_does(start, tab, colour):
+def test_it_comes_back_when_the_server_does(start, tab):
     studio = start()
-    page = tab(colour=colour)
+    page = tab(colour="dark")
     page.goto(f"{studio.address}predict?sample=3")
     page.get_by_text("Truly: ").wait_for()
     studio.process.kill()
@@ -131,7 +130,7 @@ def test_it_comes_back_when_the_server_does(start, tab, colour):
     start(port=urlsplit(studio.address).port)
     notice.wait_for(state="hidden", timeout=SOON)
     page.get_by_text("Truly: ").wait_for()
-    page.get_by_role("button", name="One step").click()
+    page.get_by_role("button", name="One step", exact=True).click()
     wait_for(page, "step", "^1$")
 
 
@@ -157,7 +156,9 @@ def test_the_token_in_a_browser(start, tab):
 
 
 def test_by_the_keyboard_alone(page):
-    page.locator("body").press("Tab")
+    page.reload()
+    page.locator(".layer-code").first.wait_for()
+    page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.innerText") == "Skip to the content"
     seen = set()
     for _ in range(60):
