@@ -1,198 +1,16 @@
-"""Predict: drawings, the shipped net, and one step on one sample."""
+"""Predict, as a person uses it: drawings, samples, numbers, and one step on one sample."""
 
-import itertools
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from chainrule import SGD
-from chainrule.studio import nets
 from chainrule.studio.data import load
-from chainrule.studio.drawing import as_placed_sample, as_sample
-from chainrule.studio.recipe import Recipe
-from chainrule.studio.session import Session
-from chainrule.studio.shipped import RECIPE, serves, shipped
-
-ROUND = [(0, -1), (0.5, -0.87), (0.87, -0.5), (1, 0), (0.87, 0.5), (0.5, 0.87), (0, 1),
-         (-0.5, 0.87), (-0.87, 0.5), (-1, 0), (-0.87, -0.5), (-0.5, -0.87), (0, -1)]  # fmt: skip
-
-
-def circle(x, y, wide, high):
-    return [(x + wide * a, y + high * b) for a, b in ROUND]
-
-
-STROKES = {
-    0: [circle(112, 112, 45, 72)],
-    1: [[(95, 65), (118, 40), (118, 185)]],
-    2: [[(72, 75), (85, 48), (112, 38), (140, 50), (146, 80), (125, 115), (70, 182), (155, 182)]],
-    3: [[(72, 50), (110, 38), (145, 55), (142, 85), (105, 105), (145, 122), (152, 155), (120, 182),
-         (70, 172)]],
-    4: [[(115, 38), (65, 130), (160, 130)], [(132, 90), (132, 188)]],
-    5: [[(150, 40), (82, 40), (76, 100), (115, 92), (148, 115), (148, 155), (118, 182), (70, 172)]],
-    6: [[(130, 38), (92, 75), (75, 130), (85, 172), (115, 184), (146, 165), (142, 130), (112, 116),
-         (80, 138)]],
-    7: [[(65, 45), (155, 45), (105, 185)]],
-    8: [circle(112, 75, 32, 36), circle(112, 148, 40, 38)],
-    9: [[(148, 75), (120, 42), (84, 55), (80, 88), (110, 108), (146, 85), (148, 70), (142, 130),
-         (125, 186)]],
-}  # fmt: skip
-OTHER_HANDS = {
-    0: [circle(112, 112, 32, 75)],
-    1: [[(112, 38), (112, 188)]],
-    2: [[(75, 60), (115, 40), (145, 70), (120, 120), (75, 175), (95, 160), (125, 180), (155, 172)]],
-    3: [[(70, 45), (150, 45), (105, 95), (145, 115), (148, 155), (115, 182), (70, 168)]],
-    4: [[(138, 188), (138, 40), (62, 138), (165, 138)]],
-    5: [[(82, 42), (78, 100), (120, 90), (150, 120), (140, 165), (100, 182), (72, 165)],
-        [(82, 42), (148, 40)]],
-    6: [[(115, 38), (82, 95), (76, 150), (100, 184), (135, 178), (142, 145), (115, 122),
-         (82, 145)]],
-    7: [[(65, 45), (155, 45), (105, 185)], [(85, 112), (150, 112)]],
-    8: [[(140, 55), (105, 40), (80, 65), (112, 105), (145, 145), (115, 184), (78, 150), (112, 108),
-         (145, 70), (140, 55)]],
-    9: [circle(110, 75, 34, 36), [(144, 70), (144, 188)]],
-}  # fmt: skip
-
-
-def inked(strokes, pen=8.5):
-    """Draw as the page does, on 112 by 112 of its 224 by 224."""
-    rows, columns = np.mgrid[0:224:2, 0:224:2] + 1.0
-    far = np.full(rows.shape, np.inf)
-    for line in strokes:
-        for (x, y), (x2, y2) in itertools.pairwise(line):
-            dx, dy = x2 - x, y2 - y
-            t = ((columns - x) * dx + (rows - y) * dy) / (dx * dx + dy * dy)
-            t = t.clip(0, 1)
-            far = np.minimum(far, np.hypot(columns - x - t * dx, rows - y - t * dy))
-    return (255 * ((pen - far) / 2 + 0.5).clip(0, 1)).astype(np.uint8)
-
-
-@pytest.mark.parametrize("hand", [STROKES, OTHER_HANDS])
-def test_the_shipped_net_reads_drawings_of_two_hands_and_three_pens(hand):
-    preparation = load("digits").held.preparation
-    for pen in (5.0, 8.5, 12.0):
-        samples = [as_sample(inked(lines, pen), preparation) for lines in hand.values()]
-        said = shipped().predict(preparation.rows(np.stack(samples))).argmax(axis=1)
-        assert said[7] == 7
-        assert (said == np.arange(10)).sum() >= 9
-
-
-def test_the_shipped_net_reads_drawings_turned_leaning_narrow_and_shaky():
-    preparation, rng = load("digits").held.preparation, np.random.default_rng(5)
-    samples, true = [], []
-    for digit, lines in [*STROKES.items()] * 20:
-        turn, lean = rng.uniform(-0.25, 0.25, 2)
-        stretch, pen = rng.uniform(0.6, 1.05, 2), rng.uniform(5, 14)
-        into = np.diag(stretch) @ [[1, 0], [lean, 1]]
-        into = into @ [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
-        changed = [
-            (np.array(line) - 112 + rng.normal(0, 4, (len(line), 2))) @ into + 112 for line in lines
-        ]
-        samples.append(as_sample(inked([line.tolist() for line in changed], pen), preparation))
-        true.append(digit)
-    said = shipped().predict(preparation.rows(np.stack(samples))).argmax(axis=1)
-    assert (said == true).mean() > 0.95
-
-
-def test_the_shipped_net_knows_the_digits_held_out():
-    data = load("digits")
-    right = (shipped().predict(data.rows_test).argmax(axis=1) == data.labels_test).mean()
-    assert right > 0.975
-
-
-def test_the_edges_of_a_sample_in_its_drawing():
-    ink = np.zeros((112, 112), np.uint8)
-    ink[20:90, 40:75] = 255
-    _, place = as_placed_sample(ink, load("digits").held.preparation)
-    assert place == (20, 22.5, 70, 70)
-
-
-@pytest.fixture
-def session():
-    session = Session()
-    yield session
-    session.close()
-
-
-@pytest.mark.parametrize("rate", [0.0003, 0.1])
-@pytest.mark.parametrize("loss", ["softmax-cross-entropy", "mean-squared-error"])
-def test_teaching_is_one_step_of_the_library(session, loss, rate):
-    session.set_up(Recipe(optimizer="adam", loss=loss, lr=0.01))
-    own = session.twin()
-    row = session.data.rows[3]
-    before, after = session.teach(row, 7, rate)
-    assert (own.predict(row[None])[0] == before).all()
-    own.loss(row[None], nets.targets(own.cost, np.array([7]), 10))
-    own.backward()
-    SGD(rate).step(own.parameters, own.gradients)
-    assert (own.parameters == session.frame.parameters).all()
-    assert (own.predict(row[None])[0] == after).all()
-    assert session.frame.step == 0
-
-
-def test_what_was_taught_is_taken_back(session):
-    first = session.frame.parameters
-    for label in (5, 6):
-        session.teach(session.data.rows[0], label, 0.01)
-    session.unteach()
-    assert not (session.frame.parameters == first).all()
-    session.unteach()
-    assert (session.frame.parameters == first).all()
-    with pytest.raises(ValueError, match="nothing to take back"):
-        session.unteach()
-    session.teach(session.data.rows[0], 5, 0.01)
-    session.step().result(timeout=30)
-    changed = session.frame.parameters
-    with pytest.raises(ValueError, match="gone on learning"):
-        session.unteach()
-    assert (session.frame.parameters == changed).all()
-
-
-@pytest.mark.parametrize(
-    "net", ["linear-8,batchnorm,relu,dropout-0.5", "conv2d-4-3,relu,maxpool2d-2"]
-)
-def test_any_net_can_be_taught(session, net):
-    session.set_up(Recipe(net=net))
-    before, after = session.teach(session.data.rows[0], 5, 0.01)
-    assert after[5] - after.mean() > before[5] - before.mean()
-    with pytest.raises(ValueError, match="no class 10"):
-        session.teach(session.data.rows[0], 10, 0.01)
-    with pytest.raises(ValueError, match="above 0"):
-        session.teach(session.data.rows[0], 1, float("nan"))
-
-
-def test_a_step_that_would_break_the_net_is_not_made(session):
-    first = session.frame.parameters
-    session.change("0.weights", (0, 0), 1e30)
-    broken = session.frame.parameters
-    with pytest.raises(ValueError, match="no finite numbers"), np.errstate(all="ignore"):
-        session.teach(session.data.rows[0] + 1, 1, 1e6)
-    assert (session.frame.parameters == broken).all()
-    assert not (first == broken).all()
-
-
-def test_when_the_shipped_net_answers(session):
-    first = session.training.blueprint
-    assert serves(session.frame, first)
-    assert not serves(replace(session.frame, step=1), first)
-    session.adopt(RECIPE, shipped().parameters)
-    assert not serves(session.frame, session.training.blueprint)
-    assert (session.frame.parameters == shipped().parameters).all()
-
-
-# -- in the browser ---------------------------------------------------------------------------
-
-
-def draw(page, strokes):
-    page.locator(".draw-ink").evaluate("sheet => sheet.scrollIntoView({block: 'center'})")
-    box = page.locator(".draw-ink").bounding_box()
-    for line in strokes:
-        for i, (x, y) in enumerate(line):
-            page.mouse.move(box["x"] + x, box["y"] + y, steps=1 if i == 0 else 4)
-            if i == 0:
-                page.mouse.down()
-        page.mouse.up()
+from chainrule.studio.drawing import as_sample
+from chainrule.studio.own import resolve
+from chainrule.studio.shipped import shipped
+from studio.drawings import STROKES, inked
+from studio.driving import alert, draw, serious_faults, wait_for
 
 
 def said(page, pattern):
@@ -211,26 +29,92 @@ def page(server, tab):
     return page
 
 
-def test_a_drawn_7_is_called_7_and_taught(page, tab, server):
+def test_a_drawn_7_is_called_7_and_taught(page):
     page.get_by_text("the one that comes with the studio answers").wait_for()
+    page.get_by_text("will stand here").wait_for()
     draw(page, STROKES[7])
     said(page, "^7, ")
-    sample = as_sample(inked(STROKES[7]), load("digits").held.preparation)
-    assert sample.shape == (8, 8)
-    before = shares(page)
+    assert page.get_by_label("It is", exact=True).input_value() == "7"  # its own guess
     page.get_by_label("It is", exact=True).select_option("1")
+    page.get_by_label("Step", exact=True).select_option("0.01")
+    before = shares(page)
     page.get_by_role("button", name="Teach it: one step on this sample").click()
-    page.get_by_text(re.compile(rf"One step: 1 was {re.escape(before[1])}, is ")).wait_for()
+    page.get_by_text(f"One step of 0.01: 1 was {before[1]}, is ").wait_for()
     page.get_by_text("the one that comes with the studio answers").wait_for(state="hidden")
-    words = page.locator(".aside", has_text="One step").inner_text()
+    words = page.get_by_text("One step of 0.01").inner_text()
     after = re.search(r"is ([\d.]+ %)", words)[1]
     page.locator(".bar-share").nth(1).filter(has_text=after).wait_for()
     assert float(after[:-2]) > float(before[1][:-2])
-    with page.expect_download() as caught:
-        page.get_by_role("button", name="Save the drawing as PNG").click()
-    assert caught.value.path().read_bytes().startswith(b"\x89PNG")
+    page.get_by_role("button", name="Teach it: one step on this sample").click()
+    said(page, "^1, ")  # its mind is changed
+    page.get_by_role("button", name="Take the last step back").click()
+    page.locator(".bar-share").nth(1).filter(has_text=after).wait_for()
+    page.get_by_role("button", name="Take the last step back").click()
+    page.wait_for_function(
+        "b => [...document.querySelectorAll('.bar-share')].map(e => e.innerText).join() === b",
+        arg=",".join(before),
+    )
+    assert not page.get_by_role("button", name="Take the last step back").is_visible()
+    for kind in ("the drawing as PNG", "saliency as SVG", "prepared image as PNG"):
+        with page.expect_download() as caught:
+            page.get_by_role("button", name=f"Save {kind}").click()
+        assert caught.value.path().read_bytes().startswith((b"\x89PNG", b"<svg"))
+
+
+def test_a_drawing_stays_in_the_address(page, server, tab):
+    draw(page, STROKES[7])
+    page.wait_for_url(re.compile("drawing="))
+    said(page, "^7, ")
+    before = shares(page)
+    other = tab(width=390, height=844, colour="dark")
+    other.goto(page.url)
+    said(other, "^7, ")
+    assert shares(other) == before
+    sheet, answer = (other.locator(name).bounding_box() for name in (".draw-ink", ".bars"))
+    assert answer["y"] + answer["height"] < 844 - 130  # seen while one draws, above the controls
+    assert answer["x"] >= sheet["x"] + sheet["width"]
+    assert other.evaluate("document.documentElement.scrollWidth") <= 390
+    other.get_by_role("button", name="Clear").click()
+    said(other, "Nothing is drawn")
+    other.wait_for_url(re.compile("predict$"))
+    other.goto(f"{server.address}predict?drawing=%3Cscript%3E")
+    said(other, "Nothing is drawn")
     page.get_by_role("button", name="Undo").click()
     said(page, "Nothing is drawn")
+
+
+def test_what_is_seen_on_the_page_is_what_the_library_says(page):
+    draw(page, STROKES[4])
+    said(page, "^4, ")
+    preparation = load("digits").held.preparation
+    words = re.search("drawing=([0-9a-z_]+)", page.url)[1]
+    strokes = [
+        [(int(p[:2], 36), int(p[2:], 36)) for p in re.findall("....", line)]
+        for line in words.split("_")
+    ]
+    row = preparation.rows(as_sample(inked(strokes), preparation)[None])
+    mine = 100 * shipped().cost.probabilities(shipped().predict(row))[0]
+    shown = [float(words[:-2]) for words in shares(page)]
+    assert np.abs(mine - shown).max() < 2  # the browser's ink is smoother at the edges
+
+
+def test_by_finger(server, tab):
+    page = tab(width=390, height=844, has_touch=True, is_mobile=True)
+    page.goto(f"{server.address}predict")
+    said(page, "Nothing is drawn")
+    box = page.locator(".draw-ink").bounding_box()
+    size = box["width"] / 224
+    hand = page.context.new_cdp_session(page)
+    for kind, points in (
+        ("touchStart", STROKES[7][0][:1]),
+        *(("touchMove", [(65 + t * 90, 45)]) for t in np.linspace(0, 1, 12)),
+        *(("touchMove", [(155 - t * 50, 45 + t * 140)]) for t in np.linspace(0, 1, 12)),
+        ("touchEnd", []),
+    ):
+        places = [{"x": box["x"] + size * x, "y": box["y"] + size * y} for x, y in points]
+        hand.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+    said(page, "^7, ")
+    assert page.evaluate("scrollY") == 0  # the page stays where it is
 
 
 def test_a_sample_by_the_keyboard_and_the_address(page, server):
@@ -258,15 +142,87 @@ def test_points_in_the_plane_and_a_narrow_window(server, tab):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+@pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("colour", ["light", "dark"])
-def test_axe_finds_no_serious_fault(start, tab, colour):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    page = tab(colour=colour)
-    page.goto(f"{start().address}predict?sample=3")
+def test_axe_finds_no_serious_fault(server, tab, width, colour):
+    page = tab(width=width, colour=colour)
+    page.goto(f"{server.address}predict?sample=3")
+    page.locator(".predict-said", has_text=re.compile("%|:")).wait_for()
+    assert serious_faults(page) == []
+
+
+def uploaded(server, tab, tmp_path, name, x, y):
+    """Train one epoch on a file of one's own, and open Predict."""
+    np.savez(tmp_path / f"{name}.npz", x=x, y=y)
+    page = tab()
+    page.goto(f"{server.address}train")
+    page.locator(".layer-code").first.wait_for()
+    page.locator("input[type=file]").set_input_files(tmp_path / f"{name}.npz")
+    page.get_by_label("Learn from").locator(f"option[value={name}]:checked").wait_for(
+        state="attached"
+    )
+    build = page.get_by_role("button", name=re.compile("Build it"))
+    page.locator(".facts", has_text="to learn from").wait_for()
+    if build.is_visible():
+        build.click()
+    wait_for(page, "state", "ready")
+    page.get_by_role("button", name="One epoch").click()
+    wait_for(page, "epoch", "1")
+    page.get_by_role("link", name="Predict", exact=True).click()
+    return page
+
+
+def test_colour_images_cannot_be_drawn(server, tab, tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (90, 6, 6, 3), dtype=np.uint8)
+    page = uploaded(server, tab, tmp_path, "colours", x, np.arange(90) % 3)
+    page.get_by_text("Images of several channels cannot be drawn here").wait_for()
     said(page, "%")
-    found = axe.Axe().run(page)
-    assert [
-        (fault["id"], [node["html"][:120] for node in fault["nodes"]])
-        for fault in found.response["violations"]
-        if fault["impact"] in ("serious", "critical")
-    ] == []
+    assert page.locator(".draw-ink").count() == 0
+    page.get_by_role("img", name=re.compile("^saliency, shape 6 × 6")).wait_for()
+
+
+def test_of_many_classes_the_likeliest_are_shown(server, tab, tmp_path):
+    x = np.random.default_rng(0).standard_normal((600, 3))
+    page = uploaded(server, tab, tmp_path, "many", x, np.arange(600) % 30)
+    said(page, "%")
+    page.get_by_text("The 20 likeliest of 30 classes.").wait_for()
+    found = [float(words[:-2]) for words in shares(page)]
+    assert len(found) == 20
+    assert found == sorted(found, reverse=True)
+    page.get_by_label("x1", exact=True).fill("2.5")
+    page.get_by_label("x1", exact=True).press("Enter")
+    page.wait_for_url(re.compile(r"x=.*%2C2\.5%2C"))
+    page.reload()
+    said(page, "%")
+    assert page.get_by_label("x1", exact=True).input_value() == "2.5"
+    page.get_by_label("x1", exact=True).fill("")
+    page.get_by_label("x1", exact=True).press("Enter")
+    alert(page, "A feature is a finite number.")
+
+
+def test_numbers_and_a_net_that_gives_none(start, tab, tmp_path, run_here):
+    lines = [f"{i / 100},{i % 7},{i / 50}" for i in range(100)]
+    (tmp_path / "table.csv").write_text("\n".join(["age,rooms,price", *lines]))
+    words = "train table.csv --target price --task regression --epochs 1 --out run"
+    assert run_here(*words.split()).returncode == 0
+    page = tab()
+    page.goto(f"{start('run').address}predict?sample=2")
+    said(page, r"^price: -?[\d.]+")
+    own = resolve("run", None)
+    row = own.data.rows_test[2][None]
+    mine = own.data.held.preparation.values(own.make().predict(row))
+    assert page.locator(".predict-said").inner_text() == f"price: {float(mine.ravel()[0]):.6g}"
+    assert page.locator(".bars").count() == 0
+    (tmp_path / "net.py").write_text(
+        "from chainrule import *\n\n\n"
+        "class Broken(Layer):\n"
+        "    def forward(self, x):\n        return x * float('nan')\n\n"
+        "    def backward(self, grad):\n        return grad\n\n\n"
+        "def build(sample_shape, classes, seed):\n"
+        "    return Model([Linear(64, 10), Broken()], SoftmaxCrossEntropy(), seed=seed)\n"
+    )
+    page.goto(f"{start('net.py:build').address}predict?sample=2")
+    said(page, "no finite numbers. Begin anew with a lower rate")
+    page.get_by_role("button", name="Teach it").click()
+    alert(page, "no finite numbers")
