@@ -152,6 +152,21 @@ def test_sizes():
     assert ask(method="POST", body=[b"x"] * 3)[0] == 200
 
 
+def test_who_has_gone_is_told_nothing():
+    sent = []
+
+    async def receive():
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "path": "/train", "query_string": b"", "method": "GET",
+             "headers": [(b"host", b"localhost")]}  # fmt: skip
+    in_a_loop(Guard(inner, "127.0.0.1", None, PAGES)(scope, receive, send))
+    assert sent == []
+
+
 def test_pages():
     for path in ("/nothing", "/../etc/passwd", "/docs", "/openapi.json"):
         assert ask(path=path)[0] == 404

@@ -158,11 +158,12 @@ class Guard:
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on; what is sent without a length is counted as it comes."""
         most = MOST_BYTES if scope["path"] == UPLOAD else MOST_BODY
-        count, begun, over = 0, False, False
+        count, begun, over, gone = 0, False, False, False
 
         async def counted() -> MutableMapping[str, Any]:
-            nonlocal count, over
+            nonlocal count, over, gone
             message = await receive()
+            gone = gone or message["type"] == "http.disconnect"
             count += len(message.get("body", b""))
             if count > most:
                 over = True
@@ -184,9 +185,9 @@ class Guard:
         try:
             await self.app(scope, counted, guarded)
         except Exception:
-            if not over:
+            if not over and not gone:  # nobody is there any more who could be told
                 raise
-            if not begun:
+            if over and not begun:
                 await _answer(send, 413, f"At most {most >> 20} MB can be sent.")
 
 

@@ -63,7 +63,7 @@ class Bars:
         for i, (title, now, before, share) in zip(order, self.made, strict=True):
             title.show(self.classes[i])
             value = 100 * float(self.shares[i]) if len(self.shares) else 0.0
-            now.style(f"width: {value:.2f}%")
+            now.style(f"width: {value:.2f}%; height: {11 if len(self.before) else 16}px")
             share.show(f"{value:.1f} %" if len(self.shares) else "–")
             before.style(f"width: {100 * float(self.before[i]) if len(self.before) else 0:.2f}%")
 

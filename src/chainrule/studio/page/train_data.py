@@ -47,7 +47,7 @@ class DataColumn:
             self.fetching.set_visibility(False)
             self.box = w.block("data-picture")
             with ui.element("label").classes("upload"):
-                w.text("Open a file of your own (.npz with x and y)", "span")
+                w.text("Or your own .npz file, with x and y", "span")
                 chooser = ui.element("input").props('type=file accept=".npz"')
             chooser.on(
                 "change",
