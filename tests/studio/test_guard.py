@@ -170,8 +170,16 @@ def test_who_has_gone_is_told_nothing():
 def test_pages():
     for path in ("/nothing", "/../etc/passwd", "/docs", "/openapi.json"):
         assert ask(path=path)[0] == 404
-    headers = ask()[1]
-    assert b"frame-ancestors 'none'" in headers[b"content-security-policy"]
+    for headers in (ask()[1], ask(path="/nothing")[1]):
+        assert b"frame-ancestors 'none'" in headers[b"content-security-policy"]
+        assert headers[b"x-frame-options"] == b"DENY"
+    policy = ask()[1][b"content-security-policy"].decode()
+    assert "connect-src 'self' ws://localhost:8047 wss://localhost:8047;" in policy
+    assert "*" not in policy
+    for part in policy.split("; "):  # nowhere but here
+        assert not {"http:", "https:", "ws:", "wss:"} & set(part.split())
+    odd = dict(_with_host("localhost:1; script-src *")[1][0]["headers"])
+    assert b"*" not in odd[b"content-security-policy"]
 
 
 # -- the real server ----------------------------------------------------------------------------

@@ -9,6 +9,7 @@ bring the token that was printed with its address.
 from __future__ import annotations
 
 import ipaddress
+import re
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
@@ -29,14 +30,13 @@ UPLOAD = "/upload"
 MOST_BODY = 1 << 20  # of any request but an upload
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
+# Whatever is on the page: nothing is fetched from anywhere else, and no other page frames it.
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
+    "connect-src 'self'{sockets}; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
 HEADERS = (
-    # Whatever is on the page: nothing is fetched from anywhere else, and no other page frames it.
-    (
-        b"content-security-policy",
-        b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
-        b"style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
-        b"connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
-    ),
     (b"x-frame-options", b"DENY"),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -83,7 +83,7 @@ class Guard:
         if self.token is not None and not self._knows_cookie(headers):
             await self._welcome(scope, headers, send)
             return
-        await self._limited(scope, receive, send)
+        await self._limited(scope, headers, receive, send)
 
     # -- who may ask ----------------------------------------------------------------------------
 
@@ -155,7 +155,9 @@ class Guard:
 
     # -- how much -------------------------------------------------------------------------------
 
-    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _limited(
+        self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send
+    ) -> None:
         """Pass a request on; what is sent without a length is counted as it comes."""
         most = MOST_BYTES if scope["path"] == UPLOAD else MOST_BODY
         count, begun, over, gone = 0, False, False, False
@@ -179,7 +181,8 @@ class Guard:
                 return
             if message["type"] == "http.response.start":
                 begun = True
-                message = {**message, "headers": [*message.get("headers", ()), *HEADERS]}
+                policy = (b"content-security-policy", _policy(headers["host"]).encode())
+                message = {**message, "headers": [*message.get("headers", ()), policy, *HEADERS]}
             await send(message)
 
         try:
@@ -213,6 +216,12 @@ def _is_address(name: str) -> bool:
     return True
 
 
+def _policy(host: str) -> str:
+    """Return what the page may do; older browsers do not take a socket to be of the page's own."""
+    plain = re.fullmatch(r"[\w.:\[\]-]+", host)
+    return POLICY.format(sockets=f" ws://{host} wss://{host}" if plain else "")
+
+
 def _cookie_name(headers: dict[str, str]) -> str:
     port = headers.get("host", "").rpartition(":")[2]
     return f"{COOKIE}-{port}" if port.isdecimal() else COOKIE
@@ -233,7 +242,7 @@ async def _answer(
         "status": status,
         "headers": [
             (b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store"),
-            *HEADERS, *headers,
+            (b"content-security-policy", POLICY.format(sockets="").encode()), *HEADERS, *headers,
         ],
     })  # fmt: skip
     await send({"type": "http.response.body", "body": words.encode()})
