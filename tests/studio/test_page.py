@@ -183,6 +183,20 @@ def test_by_the_keyboard_alone(page):
     wait_for(page, "step", "^23$")
 
 
+def test_on_a_phone_nothing_lies_over_anything(page, tab, server):
+    choose(page, "Learn from", "circles")
+    page.get_by_role("img", name="circles in the plane").wait_for()
+    phone = tab(width=390, height=844)
+    phone.goto(f"{server.address}train")
+    phone.get_by_role("img", name="circles in the plane").wait_for()
+    upload = phone.locator(".upload").bounding_box()
+    picture = phone.locator(".plane").bounding_box()
+    net = phone.get_by_role("heading", name="Net").bounding_box()
+    assert picture["y"] + picture["height"] <= upload["y"]
+    assert upload["y"] + upload["height"] <= net["y"]
+    choose(page, "Learn from", "digits")
+
+
 def test_on_a_phone_every_part_can_be_reached(server, tab):
     page = tab(width=390, height=844)
     page.goto(f"{server.address}train")

@@ -113,7 +113,7 @@ def _facts(data: Data) -> str:
     shape = " × ".join(map(str, data.sample_shape))
     what = "images of" if data.image_shape else "samples of"
     if data.in_the_plane:
-        what, shape = "points in the plane,", ""
+        what, shape = "points in the plane", ""
     kinds = "a number to predict" if data.regression else f"{data.outputs} classes"
     counts = f"{len(data.rows):,} {what} {shape}".rstrip()
     return f"{counts} to learn from, {len(data.rows_test):,} held out; {kinds}."
