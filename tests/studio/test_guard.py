@@ -152,6 +152,25 @@ def test_sizes():
     assert ask(method="POST", body=[b"x"] * 3)[0] == 200
 
 
+def test_more_tabs_than_it_serves_are_refused_in_words():
+    sent = []
+
+    async def receive():
+        return {"type": "http.request", "body": b""}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "path": "/train", "query_string": b"", "method": "GET",
+             "headers": [(b"host", b"localhost")]}  # fmt: skip
+    full = Guard(inner, "127.0.0.1", None, PAGES, lambda: True)
+    in_a_loop(full(scope, receive, send))
+    assert sent[0]["status"] == 503
+    assert b"Close some" in sent[1]["body"]
+    in_a_loop(full({**scope, "path": "/studio/studio.css"}, receive, send))  # those that are open
+    assert sent[2]["status"] == 200
+
+
 def test_who_has_gone_is_told_nothing():
     sent = []
 

@@ -57,10 +57,20 @@ class Guard:
         What each browser must bring once, as ``?token=…``; it is then remembered in a cookie.
     paths : sequence of str
         The pages that there are. What is below ``/_nicegui/`` and ``/studio/`` is served too.
+    is_full : function () -> bool, optional
+        Says whether no more tabs can be served.
     """
 
-    def __init__(self, app: App, host: str, token: str | None, paths: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        app: App,
+        host: str,
+        token: str | None,
+        paths: tuple[str, ...],
+        is_full: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.app, self.host, self.token, self.paths = app, host, token, paths
+        self.is_full = is_full
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer why not."""
@@ -82,6 +92,9 @@ class Guard:
             return
         if self.token is not None and not self._knows_cookie(headers):
             await self._welcome(scope, headers, send)
+            return
+        if scope["path"] in self.paths and self.is_full():
+            await _answer(send, 503, "As many tabs are open as the studio serves. Close some.")
             return
         await self._limited(scope, headers, receive, send)
 

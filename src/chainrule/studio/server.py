@@ -87,7 +87,7 @@ def application(session: Session, host: str, token: str | None) -> Any:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     _take_uploads(app, session)
     paths = shell.install(app, session)
-    return Guard(app, host, token, paths)
+    return Guard(app, host, token, paths, shell.is_full)
 
 
 def _impatient() -> Any:

@@ -20,7 +20,7 @@ from chainrule.studio.page.tab import Tab
 from chainrule.studio.session import Session
 from chainrule.studio.views import Views
 
-__all__ = ["PARTS", "install"]
+__all__ = ["PARTS", "install", "is_full"]
 
 # The parts, and what they are called. Each has a module here, with a function show(tab).
 PARTS = {
@@ -44,7 +44,6 @@ def install(app: FastAPI, session: Session) -> tuple[str, ...]:
     server.add_static_files("/studio", STATIC)
 
     def root(request: Request) -> None:
-        _make_room()
         _page(session, views)
 
     ui.run_with(
@@ -55,13 +54,15 @@ def install(app: FastAPI, session: Session) -> tuple[str, ...]:
     return ("/", *(f"/{name}" for name in PARTS))
 
 
-def _make_room() -> None:
-    """Let go of pages that were asked for and never shown, as by many quick reloads."""
+def is_full() -> bool:
+    """Whether no more tabs can be served.
+
+    Pages that were asked for and never shown, as by many quick reloads, are let go of.
+    """
     waiting = [c for c in Client.instances.values() if not c.has_socket_connection]
     for client in waiting[: max(0, len(waiting) - UNCONNECTED)]:
         client.delete()
-    if len(Client.instances) > MOST_TABS:
-        raise RuntimeError(f"more than {MOST_TABS} tabs are open")
+    return len(Client.instances) >= MOST_TABS
 
 
 def _page(session: Session, views: Views) -> None:

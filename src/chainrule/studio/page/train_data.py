@@ -65,12 +65,9 @@ class DataColumn:
         self.choice.show(plan.recipe.data)
         self.fetching.set_visibility(plan.absent)
         data = plan.data
-        if data is None:
-            self.facts.show(plan.words)
-        elif data is self.shown:
+        self.facts.show(plan.words if data is None else _facts(data))
+        if data is self.shown:
             return
-        else:
-            self.facts.show(_facts(data))
         self.shown = data
         self.box.clear()
         self.picture = None
@@ -80,16 +77,20 @@ class DataColumn:
 
     async def choose(self, name: str) -> None:
         """Learn from other data."""
+        self.facts.show(f"Reading {self._names().get(name, name)}.")
         await self.draft.change(data=name)
 
     async def fetch(self) -> None:
         """Download MNIST, and say how far it is."""
         self.fetching.set_visibility(False)
         work = asyncio.ensure_future(self.tab.compute(_fetched))
-        while not (await asyncio.wait([work], timeout=0.3))[0]:
+        while not (await asyncio.wait([work], timeout=0.3))[0] and self.tab.is_here():
             share = 100 * await asyncio.to_thread(sets.fetched)
             self.facts.show(f"Downloading MNIST: {share:.0f} % of 12 MB.")
+        if not self.tab.is_here():
+            return  # it is downloaded all the same
         if work.result():
+            self.facts.show("Reading MNIST.")
             await self.draft.change()
         else:
             self.facts.show("MNIST could not be downloaded.")
