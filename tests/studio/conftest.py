@@ -152,3 +152,14 @@ def page(server, tab):
     wait_for(page, "state", "ready")
     page.get_by_text("This is not what is being trained.").wait_for(state="hidden")
     return page
+
+
+@pytest.fixture
+def session(tmp_path, monkeypatch):
+    """A session without a server, in a folder of its own."""
+    from chainrule.studio.session import Session
+
+    monkeypatch.chdir(tmp_path)
+    session = Session()
+    yield session
+    session.close()

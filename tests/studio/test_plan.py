@@ -13,14 +13,6 @@ from chainrule.studio.recipe import Recipe
 from chainrule.studio.session import Session
 
 
-@pytest.fixture
-def session(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    session = Session()
-    yield session
-    session.close()
-
-
 @pytest.mark.parametrize(
     ("net", "part", "words", "known"),
     [

@@ -10,7 +10,6 @@ from chainrule.studio import nets
 from chainrule.studio.data import load
 from chainrule.studio.drawing import as_placed_sample, as_sample
 from chainrule.studio.recipe import Recipe
-from chainrule.studio.session import Session
 from chainrule.studio.shipped import RECIPE, serves, shipped
 from studio.drawings import OTHER_HANDS, STROKES, inked
 
@@ -53,13 +52,6 @@ def test_the_edges_of_a_sample_in_its_drawing():
     ink[20:90, 40:75] = 255
     _, place = as_placed_sample(ink, load("digits").held.preparation)
     assert place == (20, 22.5, 70, 70)
-
-
-@pytest.fixture
-def session():
-    session = Session()
-    yield session
-    session.close()
 
 
 @pytest.mark.parametrize("rate", [0.0003, 0.1])

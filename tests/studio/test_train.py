@@ -10,7 +10,6 @@ import pytest
 
 from chainrule.loading import load
 from chainrule.studio.keeper import keep_saving
-from chainrule.studio.session import Session
 from studio.driving import SOON, alert, choose, reading, type_into, wait_for
 
 
@@ -257,14 +256,6 @@ def test_an_error_in_a_layer_of_ones_own_names_its_line(start, tab, tmp_path):
 
 
 # -- what is saved ------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def session(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    session = Session()
-    yield session
-    session.close()
 
 
 def until(condition):

@@ -149,7 +149,8 @@ class Session:
                 self._build, self._training = build, training
             self.lessons: list[Lesson] = []
             self._folder: Path | None = None
-            self._saved_step, self.saved_words = 0, ""
+            self._saved: tuple[Path, int] | None = None  # the folder, and the step saved last
+            self.saved_words = ""
             if before is not None:
                 before.end()
             training.begin()
@@ -360,8 +361,8 @@ class Session:
             except OSError as error:
                 self.saved_words = f"The run is not saved: {message(error)}"
                 raise OSError(self.saved_words) from error
-            folder, self._saved_step = found
-            self.saved_words = f"Saved in {folder}, at step {self._saved_step:,}."
+            self._saved, (folder, step) = found, found
+            self.saved_words = f"Saved in {folder}, at step {step:,}."
             return folder
 
     def save_new(self) -> None:
@@ -373,7 +374,7 @@ class Session:
             If it cannot be written.
         """
         with self._lock:
-            if self.training.run.step != self._saved_step:
+            if self.training.run.step != (0 if self._saved is None else self._saved[1]):
                 self.save()
 
     def close(self, *, save: bool = False) -> Path | None:

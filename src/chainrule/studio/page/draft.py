@@ -105,9 +105,14 @@ class Draft:
     async def build(self) -> None:
         """Train what is on the page, from its first step on."""
         recipe = self.recipe
-        if await self.tab.act(self.tab.session.set_up, recipe):
+        self._works += 1
+        try:
+            built = await self.tab.act(self.tab.session.set_up, recipe)
+        finally:
+            self._works -= 1
+        if built and recipe is self.recipe:  # else it was changed meanwhile
             self.waits = False
-            self.tab.remember(**self.recipe.query())
+            self.tab.remember(**recipe.query())
             self.tab.refresh()
         await self.show()
 

@@ -60,6 +60,8 @@ class Tab:
             self.query.pop(name, None)
             if value not in (None, ""):
                 self.query[name] = str(value)
+        if not self.is_here():
+            return
         address = self.link(self.part, **self.query)
         # By the client: what was clicked may be gone from the page by now.
         self._client.run_javascript(f"chainruleStudio.address({address!r})")

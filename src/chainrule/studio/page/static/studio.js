@@ -121,6 +121,8 @@
       paint();
     },
     address(path) {
+      const here = location.pathname === "/" ? "/train" : location.pathname;
+      if (path.split("?")[0] !== here) return;  // somebody has gone to another part meanwhile
       if (location.pathname + location.search !== path) history.replaceState({ page: path }, "", path);
     },
     // Brings a stop of the walk into view, and the focus along if it is on another stop.
