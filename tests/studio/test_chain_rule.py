@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 
 import cases
-from chainrule import MeanSquaredError, Model
-from chainrule.studio.layout import arrange
+from chainrule import Linear, MeanSquaredError, Model, ReLU
+from chainrule.studio.layout import arrange, thumbnail
+from chainrule.studio.numerical import numerical
+from chainrule.studio.page.chain_arrays import arrays_of, number
 from chainrule.studio.recipe import Recipe
 from chainrule.studio.session import Session
+from chainrule.studio.source import source, working
 from chainrule.studio.trace import trace
-from chainrule.studio.walk import edits_as_words, read_edits, read_place, walk
+from chainrule.studio.walk import edits_as_words, read_edits, read_place, spoilt, walk
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 pytest.importorskip("nicegui", reason="pip install chainrule[studio]")
@@ -35,10 +38,6 @@ def reference():
     return model, x, y, loss
 
 
-def number(value):
-    return f"{value:.5g}".replace("-", "−")
-
-
 def open_at(server, tab, query, **options):
     page = tab(**options)
     page.goto(f"{server.address}chain-rule?sample=3&{query}")
@@ -55,7 +54,7 @@ def test_the_walk_goes_forward_and_back(server, tab):
         expect(facts).to_contain_text(f"Step {i} of 8")
         expect(here).to_have_attribute("aria-label", re.compile(f"^{name}"))
     page.get_by_role("button", name="The next step").click()
-    expect(page.locator("#step-heading")).to_have_text("Backward through 2")
+    expect(page.locator("#step-heading")).to_have_text("Backward through layer 2")
     expect(page.locator(".step-words math").first).to_be_visible()
     expect(page.locator(".source").first).to_contain_text("def backward")
     expect(page.locator(".source-marked").first).to_be_visible()
@@ -109,6 +108,89 @@ def test_a_pixel_is_clicked_and_changed(server, tab):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+def test_changes_are_seen_before_and_after_and_taken_back(server, tab, reference):
+    model, x, y, loss = reference
+    other = copy.deepcopy(model)
+    other.layers[2].weights[5, 1], other.layers[2].weights[6, 1] = 1.5, -2.0
+    changed = float(other.loss(x, y)[0])
+    other.backward()
+    query = "layer=2&way=backward&place=2.weights:5.1&edits=2.weights:5.1:1.5;2.weights:6.1:-2.0"
+    page = open_at(server, tab, query)
+    expect(page.locator(".walk-facts")).to_contain_text(f"loss {number(loss)} → {number(changed)}")
+    picture = page.get_by_role("img", name=re.compile("^∂L/∂biases"))
+    g, then = other.layers[2].grad_b, model.layers[2].grad_b
+    for look, array in {"after": g, "before": then, "change": g - then}.items():
+        page.get_by_label("Show", exact=True).select_option(look)
+        lowest = f"{float(f'{array.min():.4g}'):g}".replace("-", "−")
+        expect(picture).to_have_attribute("aria-label", re.compile(re.escape(f"{lowest} to ")))
+    page.wait_for_url(re.compile("view=change"))
+    page.get_by_role("button", name="Take all back").click()
+    expect(page.locator(".touch-words")).to_have_text(
+        f"Loss {number(loss)}. Gradient there {number(model.layers[2].grad_w[5, 1])}."
+    )
+    expect(page.get_by_label("Show", exact=True)).to_be_hidden()
+    assert "edits" not in page.url
+
+
+def test_the_numerical_value_is_that_of_the_difference_quotient(server, tab, reference):
+    model, x, y, _ = reference
+    wanted = numerical(model, x, y, ("0.weights", (20, 4))).quotient
+    gradient = model.layers[0].grad_w[20, 4]
+    assert wanted == pytest.approx(gradient, rel=1e-3)
+    page = open_at(server, tab, "place=0.weights:20.4")
+    page.get_by_role("button", name="Compare with the numerical value").click()
+    expect(page.locator(".touch-numbers")).to_contain_text(
+        f" = {number(wanted)}. backward says {number(gradient)}: they agree."
+    )
+
+
+def test_the_state_is_in_the_address(server, tab):
+    """Opened anew elsewhere, it shows the same."""
+    page = open_at(server, tab, "split=test&layer=1&way=backward&place=0.weights:20.4")
+    page.get_by_label("Value").fill("2")
+    page.get_by_label("Value").press("Enter")
+    expect(page.locator(".walk-facts")).to_contain_text("by hand")
+    page.get_by_label("Show", exact=True).select_option("change")
+    page.wait_for_url(re.compile("view=change"))
+    other = tab(390, 844, "dark")
+    other.goto(page.url)
+    for place in (".walk-facts", ".touch-words", "#step-heading", ".step-array h3"):
+        expect(other.locator(place)).to_have_text(page.locator(place).all_inner_texts())
+    here = "[...document.querySelectorAll('.walk a[aria-current=step]')].map(a => a.dataset.stop)"
+    assert other.evaluate(here) == page.evaluate(here) == ["backward 1"]
+    # A stop opened in a tab of its own: a link, with all the rest of the state.
+    link = page.get_by_role("link", name=re.compile("^forward, 2,")).get_attribute("href")
+    other.goto(server.address + link.lstrip("/"))
+    expect(other.locator("#step-heading")).to_have_text("Forward through layer 2")
+    expect(other.locator(".walk-facts")).to_contain_text("by hand")
+
+
+def test_the_focus_goes_along(server, tab):
+    page = open_at(server, tab, "", width=390, height=844)
+    page.get_by_role("link", name=re.compile("^forward, 0,")).focus()
+    page.keyboard.press("Enter")
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+    expect(page.locator(".walk-facts")).to_contain_text("Step 5 of 8, backward through the loss")
+    page.wait_for_function("() => document.activeElement.dataset.stop === 'backward loss'")
+    page.keyboard.press("Home")
+    page.wait_for_function("() => document.activeElement.dataset.stop === 'forward 0'")
+
+
+def test_a_sample_that_there_is_not(server, tab):
+    page = tab()
+    page.goto(f"{server.address}chain-rule?sample=99999&split=test")
+    expect(page.locator(".walk-facts")).to_contain_text("sample 358")
+    expect(page.get_by_role("alert").filter(has_text="samples 0 to 358")).to_be_visible()
+    page.get_by_label("Number").fill("-3")
+    page.get_by_label("Number").press("Enter")
+    expect(page.get_by_role("alert").filter(has_text="whole number from 0 to 358")).to_be_visible()
+    page.get_by_label("Walk with").select_option("batch")
+    expect(page.locator(".walk-facts")).to_contain_text("64 samples of the last mini-batch")
+    page.goto(f"{server.address}chain-rule?sample=x&layer=0")
+    expect(page.get_by_role("alert").filter(has_text="sample must be")).to_be_visible()
+
+
 def test_what_makes_no_sense_is_told_in_words(server, tab):
     page = open_at(server, tab, "layer=9&edits=9.weights:0.0:1")
     expect(page.get_by_role("alert").filter(has_text="no")).not_to_be_empty()
@@ -153,6 +235,37 @@ def test_changes_in_an_address():
         read_place("0.weights")
 
 
+def test_small_pictures():
+    assert thumbnail(np.zeros((0, 3))).shape == (1, 1)
+    assert thumbnail(np.arange(64.0).reshape(1, 64)).shape == (7, 10)
+    assert (
+        thumbnail(np.arange(64.0).reshape(1, 64), (8, 8)).tolist()
+        == np.arange(64.0).reshape(8, 8).tolist()
+    )
+    assert thumbnail(np.zeros((500, 700))).size <= 28 * 28
+    assert thumbnail(np.float64(3.0)).tolist() == [[3.0]]
+
+
+def test_where_numbers_stop_being_finite(rng):
+    net = Model([Linear(3, 4), ReLU(), Linear(4, 2)], MeanSquaredError())
+    x, y = rng.standard_normal((2, 3)).astype(np.float32), np.zeros((2, 2), np.float32)
+    assert spoilt(trace(net, x, y)) is None
+    stop, words = spoilt(trace(net, np.full_like(x, np.nan), y))
+    assert (stop.path, stop.way, words) == (
+        "0",
+        "forward",
+        "its input is no finite number everywhere",
+    )
+    net.layers[2].biases[1] = np.inf
+    stop, words = spoilt(trace(net, x, y))
+    assert (stop.path, words) == ("2", "1 of the 2 numbers in its biases is NaN or infinite")
+    net.layers[2].biases[1] = 0
+    net.layers[2].weights[...] = 1e30
+    with np.errstate(all="ignore"):
+        stop, words = spoilt(trace(net, x, y))
+    assert (stop.path, stop.way) == ("loss", "forward")  # its square is too large for float32
+
+
 @pytest.mark.parametrize("case", cases.LAYERS, ids=lambda case: case.name)
 def test_every_layer_can_be_walked(case, rng):
     layer = case.build()
@@ -166,8 +279,10 @@ def test_every_layer_can_be_walked(case, rng):
     assert [s.path for s in stops] == [s.path for s in stops][::-1]
     for stop in stops:
         step = found.step(stop.path)
-        from chainrule.studio.page.chain_step import arrays_of
-
-        for each in arrays_of(found, step, step, stop.way, None):
-            places = arrange(each.array.shape, kernels=each.kernels)
+        for each in arrays_of(found, found, stop):
+            places = arrange(each.array.shape, kernels=each.kernels, planes=each.planes)
             assert places.max() < each.array.size
+            assert each.array.shape == each.before.shape
+        lines = source(step.thing, stop.way)
+        assert lines is not None
+        assert working(lines)

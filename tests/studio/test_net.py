@@ -5,9 +5,23 @@ import re
 import numpy as np
 import pytest
 
+from chainrule import (
+    Conv2d,
+    Flatten,
+    Linear,
+    Model,
+    ReLU,
+    Reshape,
+    Residual,
+    Sigmoid,
+    SoftmaxCrossEntropy,
+    Tanh,
+)
 from chainrule.studio import anatomy
 from chainrule.studio.recipe import Recipe
 from chainrule.studio.session import Session
+from chainrule.studio.survey import survey
+from chainrule.studio.trace import trace
 from chainrule.studio.views import Views
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
@@ -91,8 +105,9 @@ def test_ways_beside_each_other(start, tab, tmp_path):
         "    return Model([block, other, Linear(8, classes)], SoftmaxCrossEntropy(), seed=seed)\n"
     )
     page = opened(tab(), f"{start('net.py:build').address}net")
-    expect(page.get_by_text("+ the input, as it is")).to_be_visible()
-    expect(page.get_by_text("+ the shortcut beside them")).to_be_visible()
+    expect(page.get_by_text("past the layers, as it is")).to_be_visible()
+    expect(page.get_by_text("past the layers, by the shortcut")).to_be_visible()
+    expect(page.locator(".net-lane")).to_have_count(4)
     assert page.locator(".net-card").count() == 6
     page.goto("about:blank")
 
@@ -108,6 +123,69 @@ def test_axe_finds_no_serious_fault(server, tab, colour):
         if fault["impact"] in ("serious", "critical")
     ]
     assert serious == []
+
+
+def relu_net(rng, samples):
+    model = Model([Linear(4, 6), ReLU(), Linear(6, 3)], SoftmaxCrossEntropy())
+    model.layers[0].biases[2] = -100
+    return model, rng.standard_normal((samples, 4)).astype(np.float32), rng.integers(0, 3, samples)
+
+
+def test_a_survey_says_what_a_trace_says(rng):
+    model, x, y = relu_net(rng, 300)
+    before = model.get_state()
+    found, wanted = survey(model, x, y), trace(model, x, y)
+    np.testing.assert_equal(model.get_state(), before)
+    for path in ("0", "1", "2"):
+        step, outputs = wanted.step(path), found.outputs[path]
+        assert outputs.counts.sum() == step.output.size
+        assert (outputs.low, outputs.high) == (step.output.min(), step.output.max())
+        counts, _ = np.histogram(step.output, outputs.counts.size)
+        assert np.abs(counts - outputs.counts).sum() <= 4  # of values on an edge
+        size = float(np.sqrt(np.mean(step.grad_output.astype(float) ** 2)))
+        assert found.sizes[path] == pytest.approx(size, rel=1e-4)
+    assert found.gradients["loss"].high == wanted.step("loss").grad_input.max()
+    assert set(found.parameters) == {(p, n) for p in "02" for n in ("weights", "biases")}
+
+
+@pytest.mark.parametrize(("samples", "dead"), [(300, True), (50, False)])
+def test_few_samples_call_no_unit_dead(rng, samples, dead):
+    found = survey(*relu_net(rng, samples))
+    assert f"1 of 6 units {'are dead' if dead else 'give 0'}" in found.words[0]
+    assert f"every one of the {samples} samples" in found.words[0]
+    assert ("too few to call them dead" in found.words[0]) != dead
+    assert found.concerned == {"1"}
+
+
+def test_what_is_not_finite_is_found(rng):
+    model, x, y = relu_net(rng, 50)
+    model.layers[0].weights[0, 0] = np.nan
+    found = survey(model, x, y)
+    assert found.words == [
+        "Layer 0, Linear(4, 6): its output is no finite number everywhere. Reset, and begin anew "
+        "with a lower learning rate."
+    ]
+    assert found.outputs["0"].broken == 50
+
+
+def test_vanishing_gradients_are_found(rng):
+    layers = [part for _ in range(12) for part in (Linear(4, 4), Sigmoid())]
+    model = Model([*layers, Linear(4, 3)], SoftmaxCrossEntropy())
+    found = survey(model, rng.standard_normal((50, 4)), rng.integers(0, 3, 50))
+    assert found.words[0].startswith("The gradients vanish: those of layer 0 are about ")
+
+
+def test_the_layer_that_reads_the_samples(rng):
+    x = rng.standard_normal((2, 64)).astype(np.float32)
+    y = rng.integers(0, 3, 2)
+    for layers, path in (
+        ([Linear(64, 3)], "0"),
+        ([Reshape([8, 8, 1]), Conv2d(1, 2, 8), Flatten(), Linear(2, 3)], "1"),
+        ([Tanh(), Linear(64, 3)], ""),
+        ([Residual([Linear(64, 64)]), Linear(64, 3)], "0.inner.0"),
+    ):
+        found = trace(Model(layers, SoftmaxCrossEntropy()), x, y)
+        assert anatomy.reads(found) == path
 
 
 def test_large_arrays_are_thinned():

@@ -10,9 +10,16 @@ import cases
 import chainrule as cr
 from chainrule import Conv2d, Dropout, Embedding, Flatten, Linear, Model, ReLU, Sequential
 from chainrule.studio.edits import Edit
-from chainrule.studio.formulas import ELEMENTWISE, formulas, to_mathml
+from chainrule.studio.formulas import (
+    ELEMENTWISE,
+    formulas,
+    formulas_of,
+    has_modes,
+    summary_line,
+    to_mathml,
+)
 from chainrule.studio.numerical import numerical
-from chainrule.studio.source import source
+from chainrule.studio.source import helpers, source, working
 from chainrule.studio.trace import trace
 
 
@@ -133,15 +140,19 @@ def test_every_layer_is_shown(case, rng):
         if isinstance(layer, ELEMENTWISE):
             assert step.local()[place] == pytest.approx(row[place])
             assert step.local() * step.grad_output == pytest.approx(step.grad_input)
-    shown = formulas(type(layer))
-    assert shown.forward
-    assert shown.backward
-    for line in (*shown.forward, *shown.backward):
-        assert to_mathml(line).startswith("<math")
+    for shown in (formulas(type(layer)), formulas_of(layer), formulas_of(step.thing)):
+        assert shown.forward
+        assert shown.backward
+        for line in (*shown.forward, *shown.backward):
+            assert to_mathml(line).startswith("<math")
+    assert summary_line(type(layer)).endswith((".", ":"))
     for way in ("forward", "backward"):
         lines = source(layer, way)
         assert lines.file.startswith("chainrule/")
         assert f"def {way}(" in lines.lines[0]
+        assert working(lines)
+        for name in helpers(layer, way):
+            assert f"def {name}(" in "".join(source(layer, name).lines[:3])
 
 
 @pytest.mark.parametrize("case", cases.LOSSES, ids=lambda case: case.name)
@@ -184,3 +195,57 @@ def test_indices_have_no_gradient(rng):
     found = trace(model, np.array([[1, 2]]), np.array([1]))
     assert found.step("0").grad_input is None
     assert found.step("0").gradients["weights"].any()
+
+
+def test_no_public_layer_or_loss_is_missing():
+    """The rows above are of all of them: each is shown with formula, source and arrays."""
+
+    def kinds(base, mine):
+        named = {getattr(cr, n) for n in cr.__all__ if isinstance(getattr(cr, n), type)}
+        return {kind for kind in named if issubclass(kind, base) and kind is not base} - mine
+
+    shown = {type(case.build()) for case in cases.LAYERS} | {
+        type(case.build()) for case in cases.LOSSES
+    }
+    assert kinds(cr.Layer, shown) == kinds(cr.Loss, shown) == set()
+
+
+def test_as_in_training_the_same_numbers_are_dropped(rng):
+    model, x, y = net(rng, dtype=np.float64)
+    found = trace(model, x, y, batch_statistics=True, dropping=True)
+    other = copy.deepcopy(model)
+    other._net.rng = np.random.default_rng(0)
+    losses = other.loss(x, y)
+    other.backward()
+    assert (found.losses == losses).all()
+    assert (found.step("0").gradients["weights"] == other.layers[0].grad_w).all()
+    assert (found.step("3").output == 0).any()
+    assert (trace(model, x, y, batch_statistics=True, dropping=True).losses == losses).all()
+    quotient = numerical(model, x, y, ("0.weights", (2, 1)), batch_statistics=True, dropping=True)
+    assert quotient.quotient == pytest.approx(other.layers[0].grad_w[2, 1], rel=1e-5)
+    assert has_modes(step.thing for step in found.steps)
+
+
+def test_a_formula_is_that_of_the_mode(rng):
+    model, x, y = net(rng, dtype=np.float64)
+    model.layers[1].running_variance = np.full(8, 4.0)
+    alone = trace(model, x[:1], y[:1]).step("1")
+    assert formulas_of(alone.thing) != formulas(cr.BatchNorm)
+    slope = 1 / np.sqrt(4.0 + 1e-5)  # gamma is 1: as the formula of the mode says
+    assert alone.grad_input == pytest.approx(slope * alone.grad_output)
+    many = trace(model, x, y, batch_statistics=True).step("1")
+    assert formulas_of(many.thing) == formulas(cr.BatchNorm)
+    assert formulas_of(cr.GELU()).forward == (r"y = x \Phi(x)",)
+    assert len(formulas_of(cr.GELU("tanh")).forward) == 2
+    assert len(formulas_of(Linear(3, 2, bias=False)).backward) == 2
+
+
+def test_tokens_as_floats_have_no_gradient_either(rng):
+    model = Model([Embedding(5, 3), Flatten(), Linear(6, 2)], cr.SoftmaxCrossEntropy())
+    x = np.array([[1.0, 2.0]], np.float32)
+    found = trace(model, x, np.array([1]))
+    assert found.step("0").grad_input is None
+    other = trace(model, x, np.array([1]), (Edit("x", (0, 1), 4.0),))
+    assert other.loss != found.loss
+    with pytest.raises(ValueError, match="from 0 to 4"):
+        trace(model, x, np.array([1]), (Edit("x", (0, 1), 7.0),))
