@@ -204,9 +204,7 @@ def test_no_public_layer_or_loss_is_missing():
         named = {getattr(cr, n) for n in cr.__all__ if isinstance(getattr(cr, n), type)}
         return {kind for kind in named if issubclass(kind, base) and kind is not base} - mine
 
-    shown = {type(case.build()) for case in cases.LAYERS} | {
-        type(case.build()) for case in cases.LOSSES
-    }
+    shown = {type(case.build()) for case in (*cases.LAYERS, *cases.LOSSES)}
     assert kinds(cr.Layer, shown) == kinds(cr.Loss, shown) == set()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,8 @@ class Undone:
         self.model, self.batch_statistics, self.dropping = model, batch_statistics, dropping
 
     def __enter__(self) -> Undone:
+        self.quiet = np.errstate(all="ignore")  # that a number is not finite is shown
+        self.quiet.__enter__()
         self.training = self.model.training
         self.state = self.model.get_state()
         self.gradients = self.model.gradients.copy()
@@ -53,7 +56,8 @@ class Undone:
             for part, _ in self.sources:
                 part._rng = source
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: Any) -> None:
+        self.quiet.__exit__(*error)
         self.model.set_state(self.state)
         self.model.gradients = self.gradients
         self.model.training = self.training
