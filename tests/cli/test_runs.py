@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import random
+import re
 import shlex
 import signal
 
@@ -286,6 +287,24 @@ def fails(sample_shape, classes, seed):
 
 number = 3
 """
+
+
+def test_tokens_go_to_an_embedding_as_they_are(run, tmp_path):
+    (tmp_path / "net.py").write_text(
+        "from chainrule import *\n\n\ndef build(sample_shape, classes, seed):\n"
+        "    layers = [Embedding(20, 8), Flatten(), Linear(8 * sample_shape[0], classes)]\n"
+        "    return Model(layers, SoftmaxCrossEntropy(), seed=seed)\n"
+    )
+    x = np.random.default_rng(0).integers(0, 20, (300, 3))
+    np.savez(tmp_path / "tokens.npz", x=x, y=x[:, 1] % 4)
+    words = ("--model", "net.py:build", "--optimizer", "adam", "--lr", "0.05")
+    done = run("train", "tokens.npz", *words, "--epochs", 12, "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = run("evaluate", "run/model.safetensors", "tokens.npz", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert float(re.search(r"([\d.]+) ?%", done.stdout)[1]) > 95, done.stdout
+    done = run("find-lr", "tokens.npz", *words[:2], "--steps", 20, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_net_of_one_s_own(run, tmp_path):

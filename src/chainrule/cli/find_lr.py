@@ -21,7 +21,7 @@ def find_lr_command(given: Settings, steps: int, picture: Path) -> int:
         raise UsageError(f"--steps must be at least 10, got {steps}.")
     data = load_data(str(settings.data), settings.target, settings.task, settings.image_size)
     model = built(settings, data.preparation)
-    rows = data.preparation.rows(data.x)
+    rows = data.suited_to(model).preparation.rows(data.x)
     batches = Batches(rows, data.y, settings.batch_size or 64, seed=settings.seed or 0)
     optimizer = recipes.optimizer(
         settings.optimizer or "", settings.lr or 0, settings.weight_decay or 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 
 import numpy as np
 from nicegui import ui
@@ -36,6 +37,7 @@ BATCH = "batch"
 SPLITS = {"train": "a sample to learn from", "test": "a sample held out", BATCH: "a mini-batch"}
 SHOWN = {"after": "after the changes", "before": "before them", "change": "the difference"}
 PREDICTING, TRAINING = "predict", "train"
+BETWEEN = 0.3  # seconds between two pictures of a training that runs
 MODES = {PREDICTING: "as in predicting", TRAINING: "as in training"}
 
 
@@ -56,6 +58,8 @@ class _ChainRule:
         self.output: tuple[int, ...] | None = None
         self.shown, self.mode = "after", ""
         self.build = 0
+        self.last_state: object = None
+        self.last_shown = 0.0
         words = self._read_address()
         w.heading("The chain rule, step by step", 1)
         w.text(
@@ -131,6 +135,11 @@ class _ChainRule:
 
     async def show_frame(self, frame: Frame) -> None:
         """Show the walk through the net as it is now."""
+        state, now = self._state(), time.monotonic()
+        same = state == self.last_state and frame.build == self.build
+        if frame.state == RUNNING and same and now < self.last_shown + BETWEEN:
+            return  # the next frame will do
+        self.last_state, self.last_shown = state, now
         if frame.build != self.build and self.build:  # another net: its places are others
             self.edits, self.place, self.output = (), None, None
         self.build = frame.build
@@ -172,6 +181,10 @@ class _ChainRule:
         if self.split == BATCH:
             return views.batch(edits, training=training)
         return views.sample(self.split, self.sample, edits, training=training)
+
+    def _state(self) -> tuple[object, ...]:
+        return (self.split, self.sample, self.at, self.edits, self.place, self.output, self.shown,
+                self.mode)  # fmt: skip
 
     def _mode(self) -> str:
         return self.mode or (TRAINING if self.split == BATCH else PREDICTING)

@@ -62,12 +62,15 @@ class HeatMap(Element, component="heat.js"):
 
     def show(self, array: Array, places: Array | None = None) -> None:
         """Show another array; ``places`` says which number of it stands where, -1 for none."""
+        new: dict[str, Any] = {}
         if places is None:
             matrix, skip = shrunk(array)
         else:
             matrix, skip = np.where(places < 0, 0, np.ravel(array)[places]), (1, 1)
-            self.props.update(places=as_text(places), full=list(array.shape))
-        self.props.update(
+            new.update(places=as_text(places), full=list(array.shape))
+        new.update(
             values=as_text(matrix), rows=matrix.shape[0], columns=matrix.shape[1], skip=list(skip),
             shape=" × ".join(map(str, array.shape)) or "a number",
         )  # fmt: skip
+        if any(self.props.get(name) != value for name, value in new.items()):
+            self.props.update(new)  # the same costs nothing

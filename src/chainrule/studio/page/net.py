@@ -27,6 +27,7 @@ __all__ = ["show"]
 
 SPLITS = {"train": "to learn from", "test": "held out"}
 CELLS_OF_A_CARD = 1024  # numbers of a heat map in a card: 5 kB a layer and frame
+BETWEEN = 0.3  # seconds between two pictures of a training that runs
 PAUSE = 1.0  # seconds between two looks at many samples while it trains
 
 
@@ -61,7 +62,7 @@ class _Net:
         self.cards: dict[str, _Card] = {}
         self.links: list[tuple[w.Text, str]] = []
         self.figures: Figures | None = None
-        self.looked, self.looked_at = 0.0, -1
+        self.looked, self.looked_at, self.shown = 0.0, -1, 0.0
         self.fill: list[Callable[[Trace, Figures | None], None]] = []
         w.heading("The net", 1)
         w.text(
@@ -92,6 +93,10 @@ class _Net:
 
     async def show_frame(self, frame: Frame) -> None:
         """Show the net as it is now: the sample at once, what many do when it is known."""
+        now = time.monotonic()
+        if frame.state == RUNNING and frame.build == self.looked_at and now < self.shown + BETWEEN:
+            return  # the next frame will do
+        self.shown = now
         data = self.tab.session.data
         last = len(data.part(self.split)[1]) - 1
         if self.index > last:
@@ -336,7 +341,7 @@ class _Net:
 
     def choose(self, path: str) -> None:
         """Show more of a layer."""
-        self.layer = path
+        self.layer, self.shown = path, 0.0
         self.tab.remember(layer=path)
         self.mark()
         self.tab.refresh()
@@ -358,7 +363,7 @@ class _Net:
         """Show another sample, the nearest that there is."""
         last = len(self.tab.session.data.part(self.split)[1]) - 1
         self.tab.say("" if 0 <= index <= last else f"The samples are 0 to {last:,}.")
-        self.index = max(0, min(index, last))
+        self.index, self.shown = max(0, min(index, last)), 0.0
         self.number.show(self.index)
         self.tab.remember(split=self.split, sample=self.index)
         self.mark()
