@@ -24,14 +24,21 @@ expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="module")
-def reference():
-    """The net that the server starts with, and its gradients for sample 3, by the library alone."""
+def begun():
+    """The net that the server starts with, and sample 3."""
     session = Session()
     session.set_up(Recipe())
     model, data = session.twin(), session.data
     session.frame.into(model)
     session.close()
-    x, y = data.rows[3:4], data.labels[3:4]
+    return model, data.rows[3:4], data.labels[3:4]
+
+
+@pytest.fixture
+def reference(begun):
+    """A copy of it, with its gradients for sample 3, by the library alone."""
+    model, x, y = begun
+    model = copy.deepcopy(model)
     model.training = True
     loss = float(model.loss(x, y)[0])
     model.backward()

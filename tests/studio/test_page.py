@@ -61,7 +61,7 @@ def test_every_part_has_an_address_and_the_back_button_works(page, server):
     for name in PARTS[1:]:
         page.get_by_role("link", name=name, exact=True).click()
         page.locator("nav a[aria-current=page]", has_text=name).wait_for()
-    assert page.url == f"{server.address}runs"
+    page.wait_for_url(f"{server.address}runs")
     page.go_back()
     page.locator("nav a[aria-current=page]", has_text="Results").wait_for()
     assert page.title() == "Results · chainrule studio"

@@ -13,6 +13,7 @@ from chainrule.studio import nets, results, views
 from chainrule.studio.drawing import as_sample
 from chainrule.studio.recipe import Recipe
 from chainrule.studio.session import Session
+from chainrule.studio.survey import histogram
 
 SOON = 60
 
@@ -168,10 +169,10 @@ def test_thinning_shows_values_that_are_there(rng):
 
 
 def test_histograms():
-    found = views.histogram(np.array([0.0, 0.0, 2.0, np.inf]), bins=4)
+    found = histogram(np.array([0.0, 0.0, 2.0, np.inf]), bins=4)
     assert (found.low, found.high, found.zeros, found.broken) == (0.0, 2.0, 2 / 3, 1)
     assert found.counts.sum() == 3
-    assert views.histogram(np.full(3, np.nan)).broken == 3
+    assert histogram(np.full(3, np.nan)).broken == 3
 
 
 def test_templates(rng):
@@ -186,12 +187,14 @@ def test_templates(rng):
 
 def test_vanishing_and_exploding_gradients_are_told(session):
     session.set_up(Recipe(net=",".join(["linear-16,sigmoid"] * 11)))
-    words = views.findings(views.Views(session).crowd())
+    words = views.Views(session).figures().words
     assert any("vanish" in line for line in words)
 
 
 def test_a_good_net_has_nothing_to_say(session):
-    assert views.findings(views.Views(session).crowd()) == []
+    found = views.Views(session).figures()
+    assert found.words == []
+    assert found.samples >= 256
 
 
 def test_judgement(session):

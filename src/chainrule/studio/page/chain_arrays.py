@@ -131,7 +131,7 @@ def _loss_forward(found: Trace, step: Step, was: Step) -> list[Shown]:
     y = np.asarray(found.y)
     return [
         Shown("x, in", step.input, was.input),
-        Shown("targets", y, y, "and"),
+        Shown("targets", y, y, ","),
         Shown("loss of each sample", step.output, was.output, "→"),
     ]
 

@@ -38,7 +38,10 @@ export default {
     words() { return `${this.label}, shape ${this.shape}, ${this.read}`; },
     read() {
       const n = chainruleStudio.number;
-      if (!this.at) return `${n(this.range[0])} to ${n(this.range[1])}`;
+      if (!this.at) {
+        const [low, high] = this.range;
+        return low === high ? n(low) : `${n(low)} to ${n(high)}`;
+      }
       const [r, c] = this.at, [down, across] = this.skip;
       if (this.seats) {
         const i = r * this.columns + c;
