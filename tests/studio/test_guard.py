@@ -329,7 +329,10 @@ def test_an_address_as_long_as_a_book(server):
 
 
 async def send_too_much(server):
-    """Open a tab, and send a message of 3 MB; return what the socket is closed with."""
+    """Open a tab, and send a message of 3 MB; return what the socket is closed with.
+
+    Whoever still sends when it is closed may see a reset, and not the code.
+    """
     aiohttp = pytest.importorskip("aiohttp")
     origin = server.address.rstrip("/")
     address = f"{origin}/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
@@ -338,14 +341,17 @@ async def send_too_much(server):
         session.ws_connect(address, headers={"Origin": origin}) as connection,
     ):
         await connection.receive()  # its greeting
-        await connection.send_str("4" + "x" * (3 << 20))
+        try:
+            await connection.send_str("4" + "x" * (3 << 20))
+        except ConnectionError:
+            return "reset"
         while (await connection.receive()).type == aiohttp.WSMsgType.TEXT:
             pass
         return connection.close_code
 
 
 def test_a_giant_message_closes_its_socket_alone(server):
-    assert in_a_loop(send_too_much(server)) == 1009  # too big
+    assert in_a_loop(send_too_much(server)) in (1009, "reset")  # 1009: too big
     assert fetch(server, "/train")[0] == 200
 
 
