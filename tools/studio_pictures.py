@@ -26,7 +26,7 @@ PARTS = {
     "train": (EPOCHS, "train", ".plot-line"),
     "net": (EPOCHS, "net?split=test&sample=7", ".net-card"),
     "chain-rule": (EPOCHS, "chain-rule?split=test&sample=7&layer=0&way=backward", "math"),
-    "results": (EPOCHS, "results", "h1"),
+    "results": (EPOCHS, "results?cell=1-9", ".samples canvas"),
     "runs": (EPOCHS, "runs", "h1"),
 }
 SHOWN = ["predict", "train", "net", "chain-rule", "results"]
