@@ -35,7 +35,7 @@ class Session:
     """The one training, which any number of tabs watch and steer.
 
     Everything here may be called from any thread. What the training is like is read from
-    ``frame``, which never changes and is replaced by a new one, at most ten times a second;
+    ``frame``, which never changes and is replaced by a new one, at most every 0.4 s;
     ``saved_words`` says where the run was saved last, or why it could not be.
 
     Parameters
