@@ -149,8 +149,7 @@ class Session:
                 self._build, self._training = build, training
             self.lessons: list[Lesson] = []
             self._folder: Path | None = None
-            self._saved: tuple[Path, int] | None = None  # the folder, and the step saved last
-            self.saved_words = ""
+            self._saved_step, self.saved_words = 0, ""
             if before is not None:
                 before.end()
             training.begin()
@@ -190,8 +189,7 @@ class Session:
     @property
     def unsaved(self) -> int:
         """How many steps would be lost with this training."""
-        step = self._frame.step
-        return step if self._saved is None else max(0, step - self._saved[1])
+        return max(0, self._frame.step - self._saved_step)
 
     def reset(self) -> None:
         """Begin anew with the same settings."""
@@ -361,8 +359,8 @@ class Session:
             except OSError as error:
                 self.saved_words = f"The run is not saved: {message(error)}"
                 raise OSError(self.saved_words) from error
-            self._saved, (folder, step) = found, found
-            self.saved_words = f"Saved in {folder}, at step {step:,}."
+            folder, self._saved_step = found
+            self.saved_words = f"Saved in {folder}, at step {self._saved_step:,}."
             return folder
 
     def save_new(self) -> None:
@@ -374,7 +372,7 @@ class Session:
             If it cannot be written.
         """
         with self._lock:
-            if self.training.run.step != (0 if self._saved is None else self._saved[1]):
+            if self.training.run.step != self._saved_step:
                 self.save()
 
     def close(self, *, save: bool = False) -> Path | None:
