@@ -5,9 +5,10 @@
 
 The sides take turns within one run, each round in another order: `train` alone, the studio with
 nobody watching, and with tabs of a real browser, which show new steps all the while. It tells the
-medians over the rounds, of steps in a second and of the share of `train` alone. The browser draws
-on the same cores: what it takes from the training is in the figures, so on a computer with two
-cores they are worse than on a larger one.
+medians over the rounds, of steps in a second and of how much more or less that is than with nobody
+watching. `train` alone may use more threads than the studio, which leaves a core to the page unless
+it is worth much. The browser draws on the same cores: what it takes from the training is in the
+figures, so on a computer with two cores they are worse than on a larger one.
 """
 
 import argparse
@@ -130,6 +131,7 @@ def measured(session, recipe, options, browser):
         for side in sides[first:] + sides[:first]:
             session.set_up(recipe)
             if side == "train alone":
+                session.close()  # its training sets how many threads a product uses
                 rates[side].append(alone(session, recipe, options.seconds))
             elif side == "nobody watches":
                 rates[side].append(in_the_studio(session, options.seconds))
@@ -172,7 +174,7 @@ def main():
         browser.stdin.close()
     session.close()
 
-    base = rates["train alone"]
+    base = rates["nobody watches"]
     shares = {
         side: [rate / of for rate, of in zip(values, base, strict=True)]
         for side, values in rates.items()

@@ -90,6 +90,29 @@ def test_auto_goes_with_the_faster(monkeypatch):
 
 
 @pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize(("least_gain", "chosen"), [(1.0, 2), (1.4, 2), (1.6, 1)])
+def test_more_threads_must_be_worth_it(monkeypatch, least_gain, chosen):
+    """A clock in which steps with two threads are 1.5 times as fast."""
+    choice = Threads(least_gain=least_gain)
+    time = 0.0
+
+    def clock():
+        nonlocal time
+        time += 3.0 if choice.chosen == 1 else 2.0
+        return time
+
+    monkeypatch.setattr(threads.time, "perf_counter", clock)
+    trained(choice)
+    assert choice.chosen == chosen
+
+
+@pytest.mark.parametrize("least_gain", [0.9, 0, -1, float("nan")])
+def test_gains_that_make_no_sense(least_gain):
+    with pytest.raises(ValueError, match="least_gain must be 1 or more"):
+        Threads(least_gain=least_gain)
+
+
+@pytest.mark.usefixtures("two_threads")
 def test_auto_tries_again(monkeypatch):
     monkeypatch.setattr(threads, "AGAIN", 5)
     seen = trained(Threads())

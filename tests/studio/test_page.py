@@ -43,6 +43,26 @@ def test_two_tabs_show_one_training(page, server, tab):
     wait_for(page, "step", "^1$")
 
 
+def test_a_tab_behind_another_is_sent_nothing_until_it_is_seen(page, server, tab):
+    other = tab()
+    other.goto(f"{server.address}train")
+    wait_for(other, "state", "ready")
+    hide = """hidden => {
+        Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    other.evaluate(hide, True)
+    other.locator("body").press("s")  # comes after it by the same wire
+    wait_for(page, "step", "^1$")
+    page.get_by_role("button", name="One epoch").click()
+    wait_for(page, "step", "^23$")
+    page.reload()
+    wait_for(page, "step", "^23$")
+    assert reading(other, "step") == "0"
+    other.evaluate(hide, False)
+    wait_for(other, "step", "^23$")
+
+
 def test_a_reload_in_the_middle_of_training(page):
     page.get_by_role("button", name="Play").click()
     wait_for(page, "epoch", "[1-9]")

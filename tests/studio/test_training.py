@@ -8,12 +8,13 @@ import pytest
 
 from chainrule import SGD, Batches, Layer, Linear, Model, SoftmaxCrossEntropy, load, train
 from chainrule.cli.settings import read_settings
+from chainrule.distributed.cores import threads_each
 from chainrule.studio import nets
 from chainrule.studio.data import load as load_data
 from chainrule.studio.own import Own, resolve
 from chainrule.studio.recipe import Recipe
 from chainrule.studio.runs import past_runs
-from chainrule.studio.session import Session
+from chainrule.studio.session import DRAWING, Session
 
 MOONS = Recipe(data="moons", net="linear-8,relu", batch=50)
 SOON = 60
@@ -72,6 +73,31 @@ def test_play_and_pause(session):
     frame = session.frame
     assert frame.state == "paused"
     assert session.frame is frame
+
+
+def test_what_showing_took_keeps_the_next_frame_away(session):
+    session.play()
+    while (before := session.frame).step == 0:
+        pass
+    session.charge(10.0)  # seconds: a small share of the time until the frame after the next
+    while (frame := session.frame) is before:
+        pass
+    step = frame.step
+    while session.training.run.step < step + 3000:  # many times as long as frames are apart else
+        pass
+    assert session.frame is frame
+    session.pause()
+    assert session.frame.step > step
+
+
+def test_a_browser_takes_from_a_training_that_has_every_core(session):
+    noted, cores = [], threads_each(1)
+    session.training.pilot.charge = noted.append
+    for threads in (cores - 1, cores):
+        session.training.threads.chosen = threads
+        session.charge(0.5, drawn=True)
+        session.charge(0.5)
+    assert noted == [0.5, 0.5, 0.5 + DRAWING, 0.5]
 
 
 def test_what_is_changed_while_it_runs_is_in_the_next_frame(session):

@@ -16,9 +16,10 @@ __all__ = ["EPOCH", "PAUSE", "PLAY", "STEP", "EndedError", "Pilot"]
 
 PLAY, PAUSE, STEP, EPOCH = "play", "pause", "step", "epoch"  # what it is to do
 
-# Seconds between two looks at a training that runs: at ten a second one open tab cost it a quarter.
-MOST_OFTEN = 0.4
-SHARE = 0.05  # of a training's time, that looking at it may take
+MOST_OFTEN = 0.1  # seconds between two looks at a training that runs
+# Of a training's time, that showing it may take: in processor time of this process. The browser's, and
+# waits for Python's lock, come on top (benchmarks/studio.py).
+SHARE = 0.015
 UNWATCHED = 1.0  # seconds between two looks when nobody watches
 
 
@@ -98,8 +99,12 @@ class Pilot(Callback):
 
     def on_step_end(self, run: "Run") -> None:
         """Measure the step; look if it is time, and wait if it is told to."""
-        step = time.perf_counter() - self._mark
-        self.seconds = step if math.isnan(self.seconds) else 0.9 * self.seconds + 0.1 * step
+        now = time.perf_counter()
+        step = now - self._mark
+        self.seconds = step if self.seconds != self.seconds else 0.9 * self.seconds + 0.1 * step
+        if self.todo == PLAY and now < self._due and self.speed == math.inf and not self._orders:
+            self._mark = now  # nothing is due: small nets make thousands of steps a second
+            return
         if self.todo == STEP:
             self.todo = PAUSE
         self._between(run)

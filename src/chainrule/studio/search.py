@@ -173,7 +173,7 @@ class Errands:
             if self.session.frame.build != errand.build:  # nobody can see it any more
                 raise StoppedError
 
-        start = time.perf_counter()
+        start, begun = time.perf_counter(), time.thread_time()
         try:
             result = work(frame, training, note)
         except StoppedError:
@@ -183,7 +183,7 @@ class Errands:
         else:
             seconds = time.perf_counter() - start
             if seconds <= CHEAP:
-                self.session.charge(seconds)
+                self.session.charge(time.thread_time() - begun)
             self._change(kind, errand, state=DONE, result=result, seconds=seconds)
 
     def _change(self, kind: str, errand: Errand, **changes: Any) -> bool:

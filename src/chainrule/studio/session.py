@@ -29,13 +29,14 @@ __all__ = ["Session"]
 
 MOST_UPLOADS = 8
 MOST_LESSONS = 20  # that can be taken back
+DRAWING = 0.02  # seconds of a core that Chromium was measured to take to draw a frame in one tab
 
 
 class Session:
     """The one training, which any number of tabs watch and steer.
 
     Everything here may be called from any thread. What the training is like is read from
-    ``frame``, which never changes and is replaced by a new one, at most every 0.4 s;
+    ``frame``, which never changes and is replaced by a new one, at most ten times a second;
     ``saved_words`` says where the run was saved last, or why it could not be.
 
     Parameters
@@ -94,9 +95,17 @@ class Session:
         """Return a copy of the net, for one's own thread; ``frame.into(twin)`` sets its weights."""
         return self.training.twin()
 
-    def charge(self, seconds: float) -> None:
-        """Note time that was spent on showing: the next frame comes the later."""
-        self.training.pilot.charge(seconds)
+    def charge(self, seconds: float, *, drawn: bool = False) -> None:
+        """Note processor time that showing took: the next frame comes the later.
+
+        Parameters
+        ----------
+        seconds : float
+        drawn : bool
+            Whether a browser draws a frame: what it takes where no core is free is added.
+        """
+        drawing = DRAWING if drawn and self.training.fills else 0.0
+        self.training.pilot.charge(seconds + drawing)
 
     def named_data(self) -> list[str]:
         """Return the data that can be chosen."""

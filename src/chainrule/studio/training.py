@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from chainrule.cli import recipes
+from chainrule.distributed.cores import threads_each
 from chainrule.model import Model
 from chainrule.studio import nets, pilot
 from chainrule.studio.curves import Notes
@@ -18,12 +19,15 @@ from chainrule.studio.feed import LiveBatches
 from chainrule.studio.frame import FAILED, FINISHED, PAUSED, RUNNING, Frame
 from chainrule.studio.pilot import EndedError, Pilot
 from chainrule.studio.recipe import Recipe
-from chainrule.training import Run, train
+from chainrule.training import Run, Threads, train
 
 __all__ = ["Training"]
 
 MOST_EPOCHS = 10_000  # of one training: the history has a row for each
 LONGEST_STEP = 60.0  # seconds that an order waits for the step that is being made
+# How many times as fast steps must be with more threads: page and browser need a core too, and
+# where they have none, each thread of a product waits for the one that they hold up.
+LEAST_GAIN = 1.2
 
 
 class Training:
@@ -59,12 +63,18 @@ class Training:
         self.show = show
         self.notes = Notes()
         self.pilot = Pilot(self._look, watched)
+        self.threads = Threads("auto", least_gain=LEAST_GAIN)
         self._direct = threading.Lock()  # of orders after the end
         self._thread = threading.Thread(target=self._train, name="chainrule studio", daemon=True)
 
     def twin(self) -> Model:
         """Return a copy of the net as it was at first, for the use of any thread."""
         return copy.deepcopy(self.blueprint)
+
+    @property
+    def fills(self) -> bool:
+        """Whether its products keep every core busy, so that a browser takes from it."""
+        return self.threads.chosen >= threads_each(1)
 
     def begin(self) -> None:
         """Start the thread, and wait until it stands before the first step."""
@@ -127,7 +137,8 @@ class Training:
             train(
                 self.model, None, MOST_EPOCHS, self.batches, optimizer=self.optimizer,
                 validation_data=(self.data.rows_test, self.targets_test),
-                metrics=self._metrics(), callbacks=[self.notes, self.pilot], verbose=False,
+                metrics=self._metrics(), callbacks=[self.notes, self.pilot, self.threads],
+                verbose=False,
             )  # fmt: skip
         except Exception as error:  # of any kind: a user's own layer may raise what it likes
             words = described(error)

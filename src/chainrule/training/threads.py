@@ -34,6 +34,9 @@ class Threads(Callback):
     ----------
     count : int or "auto"
         How many threads. The number as it was comes back when the training ends.
+    least_gain : float
+        With ``"auto"``, more threads are used if steps become more than this many times as fast:
+        above 1 leaves the cores to other work unless they help much.
 
     Attributes
     ----------
@@ -54,10 +57,12 @@ class Threads(Callback):
     >>> history = train(net, 0.1, 2, data, callbacks=[Threads(1)], verbose=False)
     """
 
-    def __init__(self, count: int | Literal["auto"] = "auto") -> None:
+    def __init__(self, count: int | Literal["auto"] = "auto", *, least_gain: float = 1.0) -> None:
         whole = isinstance(count, (int, np.integer)) and not isinstance(count, bool)
         if count != "auto" and (not whole or count < 1):
             raise ValueError(f'Threads: count must be 1 or more, or "auto", got {count!r}.')
+        if not least_gain >= 1:
+            raise ValueError(f"Threads: least_gain must be 1 or more, got {least_gain!r}.")
         try:
             import threadpoolctl
         except ImportError as error:
@@ -65,6 +70,7 @@ class Threads(Callback):
                 "Threads needs threadpoolctl: pip install 'chainrule[threads]'"
             ) from error
         self.count = count if count == "auto" else int(count)
+        self.least_gain = least_gain
         self.chosen = 0
         self._libraries = threadpoolctl.ThreadpoolController().select(user_api="blas")
         self._before: list[int] = []
@@ -110,7 +116,7 @@ class Threads(Callback):
             library.set_num_threads(count)
 
     def _tried(self, most: int) -> Iterator[int]:
-        """Yield the count for each step: all in turn, then the one whose steps were fastest."""
+        """Yield the count for each step: all in turn, then the one that is worth its threads."""
         counts = [*(2**i for i in range(most.bit_length()) if 2**i < most), most]
         while len(counts) > 1:
             times: dict[int, list[float]] = {count: [] for count in counts}
@@ -121,6 +127,9 @@ class Threads(Callback):
                     yield count
                     clock.append(time.perf_counter())
                 times[count] += [end - start for start, end in pairwise(clock)]
-            fastest = min(counts, key=lambda count: float(np.median(times[count])))
+            best = counts[0]
+            for count in counts[1:]:
+                if np.median(times[best]) > self.least_gain * np.median(times[count]):
+                    best = count
             for _ in range(AGAIN):
-                yield fastest
+                yield best

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -75,7 +74,7 @@ class _Results:
 
     def look(self) -> None:
         """Show what was computed beside the page."""
-        start, errands = time.perf_counter(), self.tab.views.errands
+        errands = self.tab.views.errands
         if self.shown is not None:
             errands.judge()
             held = errands.look(JUDGED)
@@ -88,7 +87,6 @@ class _Results:
                     self._say(held.words)
         for each in self.searches:
             each.look()
-        self.tab.session.charge(time.perf_counter() - start)
 
     def _say(self, words: str) -> None:
         self.words.show(words)

@@ -72,6 +72,8 @@ def _page(session: Session, views: Views) -> None:
         '<link rel="stylesheet" href="/studio/studio.css">'
     )
     tabs: list[Tab] = []
+    hidden: list[bool] = [False]
+    ui.on("hidden", lambda event: hidden.__setitem__(0, bool(event.args)))
     with w.block("studio"):
         w.link("Skip to the content", "#content", "skip")
         links = _header()
@@ -84,7 +86,7 @@ def _page(session: Session, views: Views) -> None:
                 def build(arguments: PageArguments) -> None:
                     tab = Tab(session, views, name, dict(arguments.query_parameters))
                     tabs[:] = [tab]
-                    tab.say = notice.show
+                    tab.say, tab.hidden = notice.show, lambda: hidden[0]
                     notice.show("")
                     controls.belong_to(tab)
                     for other, its_link in links.items():

@@ -18,6 +18,26 @@ from chainrule.studio.views import Views
 __all__ = ["Tab"]
 
 Show = Callable[[Frame], Any]
+OPENING = 1.0  # seconds
+
+
+class _Clock:
+    """The processor time of the page's thread: what it encodes and sends counts too."""
+
+    def __init__(self) -> None:
+        self._last = self._opened = 0.0
+
+    def open(self) -> None:
+        """Count nothing for a moment: to open a tab takes more than many frames, but once."""
+        self._opened = time.monotonic()
+
+    def passed(self) -> float:
+        """Return the seconds since it was asked last."""
+        before, self._last = self._last, time.thread_time()
+        return self._last - before if time.monotonic() > self._opened + OPENING else 0.0
+
+
+_clock = _Clock()  # one for all tabs: they share the thread
 
 
 class Tab:
@@ -40,12 +60,14 @@ class Tab:
         self.part, self.query = part, dict(query)
         self.say: Callable[[str], None] = lambda words: None  # set by the shell
         self.is_here: Callable[[], bool] = lambda: True  # whether the part still stands; the same
+        self.hidden: Callable[[], bool] = lambda: False  # whether another is before it; the same
         self._client = context.client
         self._shows: list[Show] = []
         self._frame: Frame | None = None
         self._acting = asyncio.Lock()
         self._busy = False
         self._again = False
+        _clock.open()
 
     # -- the state in the address ---------------------------------------------------------------
 
@@ -77,25 +99,28 @@ class Tab:
 
     async def tick(self) -> None:
         """Show a new frame, if there is one; the shell calls it ten times a second."""
+        if not self._seen():
+            return
         frame = self.session.frame
         if not self.is_here() or self._busy or (frame is self._frame and not self._again):
             return
         self._busy, self._again, self._frame = True, False, frame
-        start = time.perf_counter()
         try:
             for show in self._shows:
                 if not self.is_here():  # somebody has left while it was computed
                     return
                 answer = show(frame)
                 if isinstance(answer, Awaitable):
-                    self.session.charge(time.perf_counter() - start)
                     await answer
-                    start = time.perf_counter()
         except Exception as error:  # what one view cannot show must not stop the others for ever
             self.say(message(error))
         finally:
             self._busy = False
-        self.session.charge(time.perf_counter() - start)
+        self.session.charge(_clock.passed(), drawn=True)
+
+    def _seen(self) -> bool:
+        """Return whether somebody may see the tab: it is neither closed nor behind another."""
+        return self._frame is None or (self._client.has_socket_connection and not self.hidden())
 
     def refresh(self) -> None:
         """Show the present frame once more: the state of the part has changed."""

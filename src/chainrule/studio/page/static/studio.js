@@ -9,6 +9,8 @@
   const paint = () => { root.dataset.theme = theme(); redraw(); };
   paint();
   dark.addEventListener("change", paint);
+  // A tab behind another one is sent nothing until it is before it again.
+  document.addEventListener("visibilitychange", () => globalThis.emitEvent?.("hidden", document.hidden));
 
   // Cividis: even steps of lightness, and the same to colour-blind eyes.
   const CIVIDIS = [[0, 34, 78], [18, 53, 112], [59, 73, 108], [87, 93, 109], [112, 113, 115],
