@@ -17,8 +17,8 @@ __all__ = ["EPOCH", "PAUSE", "PLAY", "STEP", "EndedError", "Pilot"]
 PLAY, PAUSE, STEP, EPOCH = "play", "pause", "step", "epoch"  # what it is to do
 
 MOST_OFTEN = 0.1  # seconds between two looks at a training that runs
-# Of a training's time, that showing it may take: in processor time of this process. The browser's, and
-# waits for Python's lock, come on top (benchmarks/studio.py).
+# Of a training's time, that showing it may take: in processor time of this process. The browser's,
+# and waits for Python's lock, come on top (benchmarks/studio.py).
 SHARE = 0.015
 UNWATCHED = 1.0  # seconds between two looks when nobody watches
 
