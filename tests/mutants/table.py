@@ -29,7 +29,8 @@ how it works and how well.
 | `subject.py` | the thing under test as a pure function of its arrays |
 | `numerical.py` | central differences, Richardson's extrapolation, kinks |
 | `conduct.py` | what may not be changed, remembered or overwritten; large inputs |
-| `case.py`, `hypotheses.py`, `diagnosis.py` | from wrong numbers to the mistake |
+| `case.py`, `diagnosis.py` | from wrong numbers to the mistake |
+| `hypotheses.py`, `axes.py` | what may have gone wrong: about values; about axes and positions |
 | `mistakes.py` | the mistakes, in words |
 | `report.py`, `picture.py` | the report, for a terminal, a program and a notebook |
 
