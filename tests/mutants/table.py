@@ -27,6 +27,7 @@ how it works and how well.
 |---|---|
 | `check.py` | from the copies to the report; the budget; random directions |
 | `subject.py` | the thing under test as a pure function of its arrays |
+| `parts.py` | what is inside it: its parts, their parameters, what they draw from |
 | `numerical.py` | central differences, Richardson's extrapolation, kinks |
 | `comparison.py` | whether both agree, element by element, to rounding |
 | `conduct.py` | what may not be changed, remembered or overwritten; large inputs |
