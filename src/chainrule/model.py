@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from chainrule import flat
 from chainrule.description import describe
-from chainrule.layer import Array, Function, Layer, attributes_to_copy, state_type
+from chainrule.layer import Array, Function, Layer, attributes_to_copy
 from chainrule.layers.container import Sequential
 from chainrule.losses import Loss
 from chainrule.outline import Outline, checked_shape, shape_of_a_sample, text_table
@@ -97,7 +98,7 @@ class Model:
         self.rng = np.random.default_rng(seed)
         self.metadata: dict[str, Any] = {}
         self._sample_shape: tuple[int, ...] | None = None  # of the last input
-        self._check_ownership()
+        flat.check_ownership(self._functions())
         try:
             self._lay_out()
         except BaseException:
@@ -243,7 +244,7 @@ class Model:
 
     @parameters.setter
     def parameters(self, values: ArrayLike) -> None:
-        self._write(self._parameters, values, "parameters")
+        flat.write(self._parameters, values, "parameters")
 
     @property
     def gradients(self) -> Array:
@@ -252,7 +253,7 @@ class Model:
 
     @gradients.setter
     def gradients(self, values: ArrayLike) -> None:
-        self._write(self._gradients, values, "gradients")
+        flat.write(self._gradients, values, "gradients")
 
     def named_parameters(self) -> Iterator[tuple[str, Array]]:
         """Yield (name, array) in the order of the flat vector; names are as ``"0.weights"``."""
@@ -318,7 +319,7 @@ class Model:
         --------------------------------------
         total                               49
         """
-        return _Table(text_table(self.outline(input_shape)))
+        return text_table(self.outline(input_shape))
 
     def outline(self, input_shape: int | Sequence[int] | None = None) -> Outline:
         """Return the layers as a tree of parts, each with its output shape, where that is known.
@@ -445,54 +446,15 @@ class Model:
         for part in self._parts:
             part.set_own_modes(training=training, keeping=keeping)
 
-    def _check_ownership(self) -> None:
-        seen: set[int] = set()
-        for part in self._functions():
-            if id(part) in seen:
-                raise ValueError(
-                    f"Model: {part!r} appears twice. Build a layer for each place: each keeps its "
-                    "own input for the way back."
-                )
-            if part._buffers is not None:
-                raise ValueError(
-                    f"Model: {part!r} belongs to another model already. Build a new one, or use "
-                    "copy.deepcopy of it."
-                )
-            seen.add(id(part))
-
     def _lay_out(self) -> None:
-        """Move every parameter and gradient into the flat vectors, and lend the layers buffers."""
+        """Give all parts float type and buffers; lay parameters and gradients into flat vectors."""
         self._parts = tuple(self._functions())  # walking anew costs as much as a prediction
         for part in self._parts:
             part.dtype = self.dtype
             part._buffers = {}
         self._net.rng = self.rng
         self._net.draw_missing(self.rng)
-        size = sum(array.size for _, array in self.named_parameters())
-        self._parameters = np.empty(size, self.dtype)
-        self._gradients = np.zeros(size, self.dtype)
-        start = 0
-        for layer in self._net.walk():
-            for name, shape in layer.parameter_shapes().items():
-                stop = start + int(np.prod(shape))
-                layer.place(
-                    name,
-                    self._parameters[start:stop].reshape(shape),
-                    self._gradients[start:stop].reshape(shape),
-                )
-                start = stop
-            for name in layer.state_shapes():
-                layer.__dict__[name] = getattr(layer, name).astype(state_type(self.dtype))
-
-    @staticmethod
-    def _write(vector: Array, values: ArrayLike, name: str) -> None:
-        if values is vector:  # `model.parameters -= step` has already worked in place
-            return
-        if np.shape(values) != vector.shape:
-            raise ValueError(
-                f"Model: {name} must have shape {vector.shape}, got {np.shape(values)}."
-            )
-        vector[...] = values
+        self._parameters, self._gradients = flat.lay_out(self._net, self.dtype)
 
     def __getstate__(self) -> dict[str, Any]:
         # The views into the flat vectors would be copied one by one: a copy lays out its own.
@@ -518,12 +480,3 @@ def _numbers(x: ArrayLike) -> Array:
     if x.dtype.kind not in "fiub":
         raise ValueError(f"Model: the inputs must be numbers, got an array of {x.dtype}.")
     return x
-
-
-class _Table(str):
-    """A text that shows itself without quotes when a notebook or a prompt echoes it."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)

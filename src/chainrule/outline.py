@@ -184,7 +184,7 @@ def text_table(outline: Outline) -> str:
     wide = [max(len(row[i]) for row in rows) for i in range(3)]
     lines = [f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c:>{wide[2]}}" for a, b, c in rows]
     rule = "-" * len(lines[0])
-    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+    return _Table("\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]]))
 
 
 def _watch(layer: Layer, path: str, see: Callable[[str, Array], object]) -> None:
@@ -215,3 +215,12 @@ def _rows(parts: Sequence[Part], depth: int) -> list[str]:
         )
         for part in parts
     ]
+
+
+class _Table(str):
+    """A text that shows itself without quotes when a notebook or a prompt echoes it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)

@@ -27,9 +27,12 @@ how it works and how well.
 |---|---|
 | `check.py` | from the copies to the report; the budget; random directions |
 | `subject.py` | the thing under test as a pure function of its arrays |
+| `parts.py` | what is inside it: its parts, their parameters, what they draw from |
 | `numerical.py` | central differences, Richardson's extrapolation, kinks |
+| `comparison.py` | whether both agree, element by element, to rounding |
 | `conduct.py` | what may not be changed, remembered or overwritten; large inputs |
-| `case.py`, `hypotheses.py`, `diagnosis.py` | from wrong numbers to the mistake |
+| `case.py`, `diagnosis.py` | from wrong numbers to the mistake |
+| `hypotheses.py`, `axes.py` | what may have gone wrong: about values; about axes and positions |
 | `mistakes.py` | the mistakes, in words |
 | `report.py`, `picture.py` | the report, for a terminal, a program and a notebook |
 

@@ -17,6 +17,7 @@ from chainrule.cli.errors import UsageError, message
 from chainrule.cli.prepare import DataSet, Preparation, load_data
 from chainrule.cli.results import draw, folder_to_resume, judged, make_folder, tell, tidy
 from chainrule.cli.settings import Settings, read_settings, write_settings
+from chainrule.cli.signals import exit_code
 from chainrule.data import Batches
 from chainrule.distributed import Workers
 from chainrule.layers import Linear
@@ -350,6 +351,4 @@ def _remove(folder: Path, *, numbered: bool) -> None:
 
 
 def _code(stop: KeyboardInterrupt | None) -> int:
-    from chainrule.cli.app import exit_code
-
     return 0 if stop is None else exit_code(stop)

@@ -1,6 +1,6 @@
 """One array whose gradient is wrong, with everything that hypotheses need to explain it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,7 +9,7 @@ from chainrule.gradcheck.numerical import element_wise
 from chainrule.gradcheck.subject import INPUT, Subject
 from chainrule.layer import Array
 
-__all__ = ["Case", "numerical_gradient"]
+__all__ = ["Case", "Explanation", "Hypothesis", "numerical_gradient", "same"]
 
 
 def numerical_gradient(
@@ -139,6 +139,10 @@ class Case:
             and self.own is not None
             and same(self.own, self.numerical, 50 * self.error)
         )
+
+
+Explanation = tuple[str, str]  # the identifier of a mistake, and the evidence in words
+Hypothesis = Callable[[Case], Iterator[Explanation]]
 
 
 def same(found: Array, candidate: Array, slack: Array | float = 0.0) -> bool:

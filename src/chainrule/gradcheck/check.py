@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from chainrule.gradcheck.case import Case, numerical_gradient
+from chainrule.gradcheck.comparison import compare, is_right, tolerance
 from chainrule.gradcheck.conduct import Misconduct, misconduct
 from chainrule.gradcheck.diagnosis import diagnose, pattern
 from chainrule.gradcheck.hypotheses import OF_SHAPE
@@ -19,7 +20,6 @@ from chainrule.layer import Array
 
 __all__ = ["check_gradients"]
 
-TOLERANCE = 1e-6
 DIRECTIONS = 4
 FEWEST = 16
 DIAGNOSIS_SECONDS = 5.0
@@ -183,9 +183,9 @@ class _Check:
             return self._of_wrong_shape(name, found, start, numerical, indices, input_ok)
         # What the code itself loses by rounding: it computes with values of this size.
         floor = 2e-15 * float(np.abs(self._weights()).max())
-        finding = _compare(name, start, found, numerical, indices, floor)
+        finding = compare(name, start, found, numerical, indices, floor)
         if not finding.ok and self._bent_by_kinks(name, start, found, numerical, indices, floor):
-            finding = _compare(name, start, found, numerical, indices, floor)
+            finding = compare(name, start, found, numerical, indices, floor)
         if finding.ok and (count == start.size or self._directions(finding, start, found)):
             return finding
         if finding.unproved:
@@ -199,7 +199,7 @@ class _Check:
         finding.mistakes = tuple(mistake for mistake, _ in explanations)
         finding.evidence = tuple(evidence for _, evidence in explanations)
         if not explanations:
-            wrong = case.known & (np.abs(found - case.numerical) > _tolerance(found, case))
+            wrong = case.known & (np.abs(found - case.numerical) > tolerance(found, case))
             spread = pattern(found, case.numerical, wrong) if wrong.any() else ""
             finding.pattern = f"{finding.pattern} {spread}".strip()
         return finding
@@ -214,7 +214,9 @@ class _Check:
         floor: float,
     ) -> bool:
         """Mark as kinks the few wrong elements of which step sizes disagree; return if any."""
-        wrong = np.flatnonzero(~_right(found.ravel()[indices], numerical, floor) & ~numerical.kink)
+        wrong = np.flatnonzero(
+            ~is_right(found.ravel()[indices], numerical, floor) & ~numerical.kink
+        )
         if len(wrong) > FEWEST:  # a few may be bent, many are wrong
             return False
         outputs, weights = self._outputs(name), self._weights()
@@ -336,51 +338,6 @@ class _Check:
 
     def _weights(self) -> Array | float:
         return self.subject.share() if self.upstream is None else self.upstream
-
-
-def _tolerance(found: Array, case: Case) -> Array:
-    sizes = np.maximum(np.abs(found), np.abs(case.numerical))
-    return np.asarray(TOLERANCE * sizes + 20 * np.nan_to_num(case.error))
-
-
-def _right(analytic: Array, numerical: Numerical, floor: float) -> Array:
-    sizes = np.maximum(np.abs(analytic), np.abs(numerical.value))
-    slack = TOLERANCE * sizes + 20 * numerical.error + floor
-    return np.asarray(np.abs(analytic - numerical.value) <= slack)
-
-
-def _compare(
-    name: str, start: Array, found: Array, numerical: Numerical, indices: Array, floor: float
-) -> Finding:
-    analytic = found.ravel()[indices].astype(np.float64)
-    checked = ~numerical.kink
-    difference = np.abs(analytic - numerical.value)
-    sizes = np.maximum(np.abs(analytic), np.abs(numerical.value))
-    right = _right(analytic, numerical, floor)
-    # Below its own rounding a numerical value says nothing: the error is measured against that.
-    relative = difference / np.maximum(sizes, 1e6 * (numerical.error + floor) + 1e-300)
-    relative = np.where(np.isnan(analytic), np.inf, relative)
-    all_right = bool(right[checked].all())
-    enough = bool(checked.any() and 2 * checked.sum() >= len(indices))
-    finding = Finding(
-        name,
-        ok=all_right and enough,
-        unproved=all_right and not enough,
-        shape=start.shape,
-        checked=int(checked.sum()),
-        skipped=int((~checked).sum()),
-        analytic_array=found,
-    )
-    if checked.any():
-        relative = np.where(checked, relative, -1.0)
-        worst = int(relative.argmax())
-        finding.max_error = float(relative[worst])
-        finding.index = tuple(int(i) for i in np.unravel_index(indices[worst], start.shape))
-        finding.analytic = float(analytic[worst])
-        finding.numerical = float(numerical.value[worst])
-    if len(indices) == start.size:
-        finding.numerical_array = numerical.value.reshape(start.shape)
-    return finding
 
 
 def _plain(name: str, start: Array, mistake: str, evidence: str) -> Finding:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from chainrule.gradcheck.case import Case
-from chainrule.gradcheck.hypotheses import HYPOTHESES, Explanation, Hypothesis
+from chainrule.gradcheck.case import Case, Explanation, Hypothesis
+from chainrule.gradcheck.hypotheses import HYPOTHESES
 from chainrule.gradcheck.subject import UserError
 from chainrule.layer import Array
 

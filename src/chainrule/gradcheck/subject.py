@@ -6,31 +6,29 @@ the same outputs.
 """
 
 import copy
-import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from chainrule.gradcheck.parts import (
+    Parameter,
+    find_parameters,
+    generators,
+    is_float_array,
+    parts,
+    set_state,
+    state_of,
+)
 from chainrule.layer import Array, Layer
 from chainrule.losses import Loss
 from chainrule.model import Model
 
-__all__ = ["INPUT", "Analytic", "Parameter", "Subject", "UserError"]
+__all__ = ["INPUT", "Analytic", "Subject", "UserError"]
 
 INPUT = "input"
-
-# Pairs of names that a layer which is not ours may use; ours declare their own.
-KNOWN_PAIRS = {
-    "weights": "grad_w",
-    "biases": "grad_b",
-    "weight": "grad_weight",
-    "bias": "grad_bias",
-    "W": "dW",
-    "b": "db",
-}
 
 
 class UserError(Exception):
@@ -40,27 +38,6 @@ class UserError(Exception):
         super().__init__(f"{call} raised {type(error).__name__}: {error}")
         self.call = call
         self.error = error
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """Where a parameter and its gradient are found, from the thing under test."""
-
-    path: tuple[str | int, ...]
-    name: str
-    gradient: str
-
-    @property
-    def label(self) -> str:
-        """The parameter's name, as ``"0.weights"`` inside a container."""
-        steps = [str(step) for step in self.path if step != "layers"]
-        return ".".join([*steps, self.name])
-
-    def owner(self, thing: Any) -> Any:
-        """Return the object that has it."""
-        for step in self.path:
-            thing = thing[step] if isinstance(step, int) else getattr(thing, step)
-        return thing
 
 
 @dataclass
@@ -121,7 +98,7 @@ class Subject:
             first = self.call_forward(self.x.copy())
         self.differentiable_input = self.x.dtype.kind == "f"
         self._one_number = np.ndim(first) == 0
-        self.parameters = self._find_parameters()
+        self.parameters = find_parameters(self.thing, self.pairs)
         self.use(copy.deepcopy(self._base))
         self.values = {p.label: self._read(p) for p in self.parameters}
 
@@ -130,7 +107,7 @@ class Subject:
     def use(self, thing: Any) -> None:
         """Work on ``thing`` from now on."""
         self.thing = thing
-        for _, part in _parts(thing):
+        for _, part in parts(thing):
             if isinstance(part, Layer):
                 part.takes_any_shape = True
         # A thing set to inference is checked as it behaves there, which needs a way back too.
@@ -138,7 +115,7 @@ class Subject:
             thing._set_modes(training=thing.training, keeping=True)
         elif isinstance(thing, (Layer, Loss)):
             thing.set_modes(training=thing.training, keeping=True)
-        self._generators = [(g, copy.deepcopy(_state(g))) for g in _generators(thing)]
+        self._generators = [(g, copy.deepcopy(state_of(g))) for g in generators(thing)]
 
     def fresh(self) -> None:
         """Work on a new copy, as it was before any forward."""
@@ -165,7 +142,7 @@ class Subject:
     def call_forward(self, x: Array) -> Any:
         """Call the thing's forward (or loss) once, with arrays handed over as they are."""
         for generator, state in self._generators:
-            _set_state(generator, copy.deepcopy(state))
+            set_state(generator, copy.deepcopy(state))
         if self._hold_global:
             np.random.seed(0)  # noqa: NPY002  # a user's layer may draw from it: hold it still
             if "random" in sys.modules:
@@ -248,18 +225,6 @@ class Subject:
 
     # -- parameters -----------------------------------------------------------------------------
 
-    def _find_parameters(self) -> list[Parameter]:
-        found = []
-        for path, part in _parts(self.thing):
-            pairs = getattr(part, "parameters", None)
-            if not isinstance(part, Layer) or not isinstance(pairs, Mapping):
-                pairs = {**KNOWN_PAIRS, **_guessed_pairs(part), **self.pairs}
-            for name, gradient in pairs.items():
-                value = getattr(part, name, None) if _has(part, name) else None
-                if isinstance(value, float) or _is_float_array(value):
-                    found.append(Parameter(path, name, gradient))
-        return found
-
     def _read(self, parameter: Parameter) -> Array:
         return np.array(getattr(parameter.owner(self.thing), parameter.name), dtype=self.dtype)
 
@@ -316,97 +281,16 @@ def _as_float(thing: Any, dtype: np.dtype[Any]) -> Any:
     """Turn a copy of the thing into one that computes in ``dtype``."""
     if isinstance(thing, (Model, Layer)):
         return thing.astype(dtype)
-    for _, part in _parts(thing):
+    for _, part in parts(thing):
         if isinstance(part, Layer):
             continue
         for name, value in list(getattr(part, "__dict__", {}).items()):
-            if _is_float_array(value):
+            if is_float_array(value):
                 part.__dict__[name] = value.astype(dtype)
     if isinstance(thing, Loss):
         thing.dtype = dtype
     return thing
 
 
-def _parts(thing: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[Any, Any]]:
-    """Yield (path, object) for the thing and every object with a backward inside it."""
-    yield path, thing
-    if isinstance(thing, Model):
-        yield from _inside(thing.layers, (*path, "layers"))
-        return
-    seen: set[int] = set()  # a container may name the same child twice, as Residual does
-    for name, value in list(getattr(thing, "__dict__", {}).items()):
-        if id(value) in seen or name.startswith("_"):
-            continue
-        for found in _inside(value, (*path, name)):
-            if id(found[1]) not in seen:
-                seen.add(id(found[1]))
-                yield found
-
-
-def _inside(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[Any, Any]]:
-    if isinstance(value, (list, tuple)):
-        for i, item in enumerate(value):
-            yield from _inside(item, (*path, i))
-    elif not isinstance(value, type) and callable(getattr(value, "backward", None)):
-        yield from _parts(value, path)
-
-
-def _guessed_pairs(part: Any) -> dict[str, str]:
-    """Return the pairs by the usual ways of naming a gradient after its parameter."""
-    names = {n for n in getattr(part, "__dict__", {}) if not n.startswith("_")}
-    pairs = {}
-    for name in names:
-        for gradient in (f"grad_{name}", f"{name}_grad", f"d{name}", f"d_{name}"):
-            if gradient in names or _mentions(part, gradient):
-                pairs[name] = gradient
-    return pairs
-
-
-def _mentions(part: Any, name: str) -> bool:
-    """Whether the part's backward sets an attribute of that name (it may not be set yet)."""
-    code = getattr(getattr(type(part), "backward", None), "__code__", None)
-    return code is not None and name in code.co_names
-
-
-def _has(part: Any, name: str) -> bool:
-    if name in getattr(part, "__dict__", {}):
-        return True
-    return isinstance(part, Layer) and name in (part.parameter_shapes() or part.parameters)
-
-
-def _is_float_array(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
-
-
 def _copied(value: Any) -> Any:
     return np.array(value) if isinstance(value, (np.ndarray, np.generic, float, int)) else value
-
-
-def _generators(thing: Any) -> list[Any]:
-    """Return every random generator that the thing's code can reach."""
-    found: list[Any] = []
-    kinds: tuple[type, ...] = (np.random.Generator, np.random.RandomState)
-    if "random" in sys.modules:  # nobody draws from a module that nobody imported
-        kinds += (sys.modules["random"].Random,)
-    for _, part in _parts(thing):
-        if isinstance(part, Layer):
-            found.append(part.rng)
-        forward = inspect.unwrap(getattr(type(part), "forward", None) or (lambda: None))
-        reachable = {**getattr(forward, "__globals__", {}), **getattr(part, "__dict__", {})}
-        found += [value for value in reachable.values() if isinstance(value, kinds)]
-    return list({id(generator): generator for generator in found}.values())
-
-
-def _state(generator: Any) -> Any:
-    if isinstance(generator, np.random.Generator):
-        return generator.bit_generator.state
-    return generator.getstate() if hasattr(generator, "getstate") else generator.get_state()
-
-
-def _set_state(generator: Any, state: Any) -> None:
-    if isinstance(generator, np.random.Generator):
-        generator.bit_generator.state = state
-    elif hasattr(generator, "setstate"):
-        generator.setstate(state)
-    else:
-        generator.set_state(state)

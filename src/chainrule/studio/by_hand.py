@@ -1,6 +1,7 @@
 """What is done to a net by hand, between two steps: a number is set, a sample is taught."""
 
 import math
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,9 @@ from chainrule.optimizers import SGD
 from chainrule.studio import nets
 from chainrule.studio.data import Data
 
-__all__ = ["Lesson", "checked_place", "take_back", "taught"]
+__all__ = ["Lesson", "Lessons", "checked_place"]
+
+MOST_LESSONS = 20  # that can be taken back
 
 
 @dataclass(frozen=True)
@@ -25,60 +28,73 @@ class Lesson:
     parameters_after: Array
 
 
-def taught(model: Model, data: Data, row: Array, label: int, rate: float) -> Lesson:
-    """Make one step of plain gradient descent on one sample.
+class Lessons:
+    """The lessons of one training; the newest of them can be taken back, one after the other."""
 
-    Layers that would need the statistics of a mini-batch use those that they have collected. The
-    optimiser of the training is not used: what it remembers stays as it is.
+    def __init__(self) -> None:
+        self._given: deque[Lesson] = deque(maxlen=MOST_LESSONS)
 
-    Parameters
-    ----------
-    model : Model
-    data : Data
-    row : array, shape (features,)
-        As the net takes it.
-    label : int
-        The true class.
-    rate : float
+    def __len__(self) -> int:
+        return len(self._given)
 
-    Raises
-    ------
-    ValueError
-        If there is no such class, or what comes out is not finite; then nothing is changed.
-    """
-    if data.regression or not 0 <= label < data.outputs:
-        raise ValueError(f"{data.name} has no class {label}.")
-    x = np.asarray(row, model.dtype)[None]
-    y = nets.targets(model.cost, np.array([label]), data.outputs)
-    outputs, parameters = model.predict(x)[0], model.parameters.copy()
-    if not np.isfinite(outputs).all():
-        raise ValueError("the net gives no finite numbers. Begin anew with a lower rate.")
-    training = model.training
-    model._set_modes(training=False, keeping=True)
-    try:
-        model.cost.forward(model.forward(x), y)
-        model.backward()
-        SGD(rate).step(model.parameters, model.gradients)
-    finally:
-        model.training = training
-    after = model.predict(x)[0]
-    if not np.isfinite(after).all():
-        model.parameters = parameters
-        raise ValueError("after that step the net gives no finite numbers. Take a smaller one.")
-    return Lesson(outputs, after, parameters, model.parameters.copy())
+    def teach(self, model: Model, data: Data, row: Array, label: int, rate: float) -> Lesson:
+        """Make one step of plain gradient descent on one sample.
 
+        Layers that would need the statistics of a mini-batch use those that they have collected.
+        The optimiser of the training is not used: what it remembers stays as it is.
 
-def take_back(model: Model, lesson: Lesson) -> None:
-    """Set the parameters as they were before a lesson.
+        Parameters
+        ----------
+        model : Model
+        data : Data
+        row : array, shape (features,)
+            As the net takes it.
+        label : int
+            The true class.
+        rate : float
 
-    Raises
-    ------
-    ValueError
-        If they have changed since.
-    """
-    if not np.array_equal(model.parameters, lesson.parameters_after):
-        raise ValueError("the net has gone on learning since: that step cannot be taken back.")
-    model.parameters = lesson.parameters
+        Raises
+        ------
+        ValueError
+            If there is no such class, or what comes out is not finite; then nothing is changed.
+        """
+        if data.regression or not 0 <= label < data.outputs:
+            raise ValueError(f"{data.name} has no class {label}.")
+        x = np.asarray(row, model.dtype)[None]
+        y = nets.targets(model.cost, np.array([label]), data.outputs)
+        outputs, parameters = model.predict(x)[0], model.parameters.copy()
+        if not np.isfinite(outputs).all():
+            raise ValueError("the net gives no finite numbers. Begin anew with a lower rate.")
+        training = model.training
+        model._set_modes(training=False, keeping=True)
+        try:
+            model.cost.forward(model.forward(x), y)
+            model.backward()
+            SGD(rate).step(model.parameters, model.gradients)
+        finally:
+            model.training = training
+        after = model.predict(x)[0]
+        if not np.isfinite(after).all():
+            model.parameters = parameters
+            raise ValueError("after that step the net gives no finite numbers. Take a smaller one.")
+        lesson = Lesson(outputs, after, parameters, model.parameters.copy())
+        self._given.append(lesson)
+        return lesson
+
+    def take_back(self, model: Model) -> None:
+        """Set the parameters as they were before the newest lesson, and forget it.
+
+        Raises
+        ------
+        ValueError
+            If there is none, or they have changed since.
+        """
+        if not self._given:
+            raise ValueError("there is nothing to take back.")
+        lesson = self._given.pop()
+        if not np.array_equal(model.parameters, lesson.parameters_after):
+            raise ValueError("the net has gone on learning since: that step cannot be taken back.")
+        model.parameters = lesson.parameters
 
 
 def checked_place(model: Model, name: str, index: tuple[int, ...], value: float) -> Any:

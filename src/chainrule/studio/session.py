@@ -17,7 +17,7 @@ from chainrule.layer import Array
 from chainrule.model import Model
 from chainrule.studio import by_hand, nets, pilot, saving
 from chainrule.studio import data as sets
-from chainrule.studio.by_hand import Lesson
+from chainrule.studio.by_hand import Lesson, Lessons
 from chainrule.studio.data import Data
 from chainrule.studio.frame import Frame
 from chainrule.studio.own import Own, reopened
@@ -28,7 +28,6 @@ from chainrule.training import Run
 __all__ = ["Session"]
 
 MOST_UPLOADS = 8
-MOST_LESSONS = 20  # that can be taken back
 DRAWING = 0.02  # seconds of a core that Chromium was measured to take to draw a frame in one tab
 
 
@@ -156,7 +155,7 @@ class Session:
             before = self._training
             with self._showing:
                 self._build, self._training = build, training
-            self.lessons: list[Lesson] = []
+            self.lessons = Lessons()
             self._folder: Path | None = None
             self._saved_step, self.saved_words = 0, ""
             if before is not None:
@@ -172,12 +171,7 @@ class Session:
             If it cannot be opened; then everything stays as it was.
         """
         with self._lock:
-            before, self.own = self.own, reopened(folder)
-            try:
-                self.set_up(self.own.recipe)
-            except BaseException:
-                self.own = before
-                raise
+            self._take(reopened(folder))
 
     def go_back(self) -> None:
         """Take the net and the data that the command line named, after a run was opened.
@@ -188,12 +182,7 @@ class Session:
             If the net cannot be built any more; then everything stays as it was.
         """
         with self._lock:
-            before, self.own = self.own, self.named
-            try:
-                self.set_up(self.own.recipe if self.own is not None else Recipe())
-            except BaseException:
-                self.own = before
-                raise
+            self._take(self.named)
 
     @property
     def unsaved(self) -> int:
@@ -281,7 +270,7 @@ class Session:
         self.do(lambda run: place.__setitem__(index, value))
 
     def teach(self, row: Array, label: int, rate: float) -> tuple[Array, Array]:
-        """Make one step on one sample as :func:`by_hand.taught`; return the outputs around it.
+        """Make one step on one sample as :meth:`Lessons.teach`; return the outputs around it.
 
         Raises
         ------
@@ -290,13 +279,9 @@ class Session:
         """
         check_rate(rate)
         training = self.training
-
-        def order(run: Run) -> Lesson:
-            lesson = by_hand.taught(training.model, training.data, row, label, rate)
-            self.lessons = [*self.lessons[1 - MOST_LESSONS :], lesson]
-            return lesson
-
-        lesson: Lesson = self.do(order)
+        lesson: Lesson = self.do(
+            lambda run: self.lessons.teach(training.model, training.data, row, label, rate)
+        )
         return lesson.outputs, lesson.outputs_after
 
     def unteach(self) -> None:
@@ -307,13 +292,7 @@ class Session:
         ValueError
             If nothing was, or the net has changed since.
         """
-
-        def order(run: Run) -> None:
-            if not self.lessons:
-                raise ValueError("there is nothing to take back.")
-            by_hand.take_back(self.training.model, self.lessons.pop())
-
-        self.do(order)
+        self.do(lambda run: self.lessons.take_back(self.training.model))
 
     def adopt(self, recipe: Recipe, parameters: Array) -> None:
         """Build a net anew, and give it parameters that were learned before.
@@ -408,6 +387,15 @@ class Session:
                 self.training.end()
 
     # -- inner parts ----------------------------------------------------------------------------
+
+    def _take(self, own: Own | None) -> None:
+        """Set up a run or what the command line named; if it is None, what a studio begins with."""
+        before, self.own = self.own, own
+        try:
+            self.set_up(own.recipe if own is not None else Recipe())
+        except BaseException:
+            self.own = before
+            raise
 
     def _show(self, frame: Frame, build: int) -> None:
         with self._showing:
