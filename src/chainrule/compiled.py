@@ -40,7 +40,8 @@ def enable() -> None:
     """
     if enabled():
         return
-    _compile()
+    if not _kernels:
+        _compile()
     for cls, forms in _FORMS.items():
         for name, form in forms.items():
             setattr(cls, name, form)

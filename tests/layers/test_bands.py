@@ -41,11 +41,11 @@ def test_together_as_one_by_one(name, count, dtype, monkeypatch):
     make, lengths, windows = LAYERS[name]
     asked = []
 
-    def at_most(window, steps, channels, outputs):
+    def at_most(window, steps, channels, outputs, sent=False):
         asked.append(steps)
         return count if steps % count == 0 else 1
 
-    monkeypatch.setattr(correlation, "neighbours", lambda *_: 1)
+    monkeypatch.setattr(correlation, "neighbours", lambda *_, **__: 1)
     plain = passes(make, lengths, dtype)
     monkeypatch.setattr(correlation, "neighbours", at_most)
     for a, b in zip(plain, passes(make, lengths, dtype), strict=True):

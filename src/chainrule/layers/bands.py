@@ -29,18 +29,25 @@ from chainrule.layers.windows import Buffer, Window
 __all__ = ["banded", "bands", "neighbours", "together"]
 
 # What gathering costs, in multiplications of a matrix product (a processor does many at a time):
-# each stretch of neighbouring numbers, and each number. Measured; it only has to be about right.
-STRETCH, NUMBER = 300, 25
+# each stretch of neighbouring numbers, and each number; less where the matrix lies the other way
+# round, as ``correlation.py`` lays it for one channel. Measured; it only has to be about right.
+STRETCH, NUMBER, TURNED_NUMBER = 300, 25, 15
 
 
 @lru_cache
-def neighbours(window: Window, steps: int, channels: int, outputs: int) -> int:
+def neighbours(
+    window: Window, steps: int, channels: int, outputs: int, *, sent: bool = False
+) -> int:
     """Return how many of the ``steps`` windows along the width to take together; 1 for none.
+
+    ``sent``: for the way back, where windows are not gathered but sent.
 
     Examples
     --------
     >>> neighbours(Window((5, 5)), steps=24, channels=1, outputs=6)
     8
+    >>> neighbours(Window((5, 5)), steps=24, channels=1, outputs=16)
+    1
     >>> neighbours(Window((3, 3)), steps=24, channels=64, outputs=64)
     1
     """
@@ -48,6 +55,8 @@ def neighbours(window: Window, steps: int, channels: int, outputs: int) -> int:
         return 1
 
     def cost(count: int) -> float:
+        if count == channels == 1 and not sent:
+            return window.kernel[1] * (STRETCH / steps + TURNED_NUMBER + outputs)
         numbers = together(window, count).kernel[1] * channels
         return (STRETCH + numbers * (NUMBER + count * outputs)) / count
 

@@ -38,7 +38,7 @@ def correlate(
         depthwise.correlate(x, weights, y, window, buffer)
         return
     outputs = y.shape[-1] // groups
-    count = _neighbours(window, y.shape[2], x, y, groups)
+    count = neighbours(window, y.shape[2], x.shape[-1], outputs) if groups == 1 else 1
     if count > 1:
         weights = banded(weights, window, count, buffer)
         window, outputs = together(window, count), count * outputs
@@ -58,7 +58,7 @@ def correlate_weights(
         depthwise.correlate_weights(x, grad, grad_w, window, buffer)
         return
     outputs = grad.shape[-1] // groups
-    count = _neighbours(window, grad.shape[2], x, grad, groups)
+    count = neighbours(window, grad.shape[2], x.shape[-1], outputs) if groups == 1 else 1
     total, wide = grad_w, window
     if count > 1:
         wide, outputs = together(window, count), count * outputs
@@ -86,7 +86,9 @@ def spread(x: Array, weights: Array, y: Array, window: Window, groups: int, buff
         apart: Buffer = lambda name, shape: buffer(f"turned {name}", shape)  # noqa: E731
         correlate(x, weights[::-1, ::-1], y, turned, groups, apart)
         return
-    count = _neighbours(window, x.shape[2], y, x, groups)
+    count = 1
+    if groups == 1:
+        count = neighbours(window, x.shape[2], y.shape[-1], x.shape[-1], sent=True)
     wide = together(window, count)
     lengths = window.padded(y.shape[1:3])
     sums = math.prod(lengths) * y.shape[-1]
@@ -134,10 +136,6 @@ def _add_together(
         for j in range(steps[1]):
             first = j * wide.stride[1]
             total[:, at_rows, first : first + span] += sent[:, :, j, i]
-
-
-def _neighbours(window: Window, steps: int, x: Array, y: Array, groups: int) -> int:
-    return neighbours(window, steps, x.shape[-1], y.shape[-1]) if groups == 1 else 1
 
 
 def swapped(weights: Array, groups: int) -> Array:
