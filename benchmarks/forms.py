@@ -11,6 +11,9 @@ from statistics import median
 
 import numpy as np
 
+from chainrule import Conv2d
+from chainrule.layers import correlation
+from chainrule.layers.bands import neighbours
 from chainrule.layers.rows import row_max, row_sum
 
 Pair = tuple[Callable[[], object], Callable[[], object]]
@@ -71,6 +74,39 @@ def gradient_step(size: int, block: int) -> Pair:
     return whole, blocks
 
 
+def convolution(length: int, channels: int, outputs: int, size: int) -> Pair:
+    layer = Conv2d(channels, outputs, size)
+    layer._buffers = {}  # as in a model
+    x = normal(64, length, length, channels)
+    grad = normal(64, length - size + 1, length - size + 1, outputs)
+    back = layer.backward_parameters if channels == 1 else layer.backward
+
+    def passes(how: Callable[..., int]) -> None:
+        correlation.neighbours = how
+        layer.forward(x)
+        back(grad)
+        correlation.neighbours = neighbours
+
+    return lambda: passes(lambda *_, **__: 1), lambda: passes(neighbours)
+
+
+def best_places(length: int, channels: int) -> Pair:
+    """Two comparisons of one place of all windows: what max pooling does for each place."""
+    image = normal(64, length, length, channels)[:, ::2, ::2]
+    best, seen, wins = normal(*image.shape), normal(*image.shape), np.empty(image.shape, bool)
+
+    def twice() -> None:
+        np.greater_equal(image, best, out=wins)
+        np.maximum(best, image, out=best)
+
+    def once() -> None:
+        seen[...] = image
+        np.greater_equal(seen, best, out=wins)
+        np.maximum(best, seen, out=best)
+
+    return twice, once
+
+
 def pairs() -> list[tuple[str, Pair]]:
     sizes = [(64, 10), (64, 100), (256, 2048), (4096, 100), (36864, 16)]
     rows = [(64, 10), (64, 1000), (4096, 10), (2048, 64)]
@@ -85,6 +121,12 @@ def pairs() -> list[tuple[str, Pair]]:
         ("gather 64 x 784: x[i] | take into a buffer", gather(64, 784)),
         *((f"step of SGD, {n:,} parameters: whole | blocks of 131,072", gradient_step(n, 131_072))
           for n in (78_510, 535_818, 6_316_042)),
+        *((f"convolution {k} x {k} of {n} x {n}, {a} to {b} channels, both passes: one window"
+           " | neighbours at a time", convolution(n, a, b, k))
+          for n, a, b, k in ((28, 1, 6, 5), (12, 6, 16, 5), (28, 1, 16, 5), (12, 16, 32, 5),
+                             (32, 3, 16, 3), (32, 16, 16, 3))),
+        *((f"a place of pooling's windows, {n} x {n} x {c}: read twice | copied first",
+           best_places(n, c)) for n, c in ((24, 6), (24, 16), (32, 32))),
     ]  # fmt: skip
 
 

@@ -3,9 +3,10 @@
 ``chainrule.compiled.enable()`` needs numba: ``pip install 'chainrule[compiled]'``.
 
 The classes stay what they are: ``enable`` puts a compiled form in the place of a few of their
-methods, for float32 and float64 arrays, and everything else goes on as before. ``ReLU``, ``SGD``
-and ``Adam`` give the same bits in both forms; the gradient of biases is summed in another order, as
-is a row of ``SoftmaxCrossEntropy``, whose exponential may differ in its last bit.
+methods, for float32 and float64 arrays, and everything else goes on as before. ``ReLU``, max
+pooling, ``SGD`` and ``Adam`` give the same bits in both forms; the gradient of biases is summed in
+another order, as are the gradients of an input in several windows of max pooling and a row of
+``SoftmaxCrossEntropy``, whose exponential may differ in its last bit.
 
 Each form is compiled when it is first used, which takes some seconds; numba keeps the result for
 the processes after.
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.layer import Array, Function
-from chainrule.layers import ReLU
+from chainrule.layers import MaxPool2d, ReLU
 from chainrule.losses import Loss, SoftmaxCrossEntropy
 from chainrule.optimizers import SGD, Adam
 
@@ -39,7 +40,8 @@ def enable() -> None:
     """
     if enabled():
         return
-    _compile()
+    if not _kernels:
+        _compile()
     for cls, forms in _FORMS.items():
         for name, form in forms.items():
             setattr(cls, name, form)
@@ -86,6 +88,41 @@ def relu(x: Any, y: Any) -> None:
 def relu_gradient(y: Any, grad: Any, grad_x: Any) -> None:
     for i in range(y.size):
         grad_x[i] = grad[i] * (y[i] > 0)
+
+
+def max_pool(images: Any, y: Any, winner: Any, places: Any, stride: Any) -> None:
+    samples, rows, columns, channels = y.shape
+    for n in range(samples):
+        for i in range(rows):
+            y[n, i] = -np.inf
+            winner[n, i] = 0
+            for rank in range(len(places)):
+                row = i * stride[0] + places[rank, 0]
+                if row < 0 or row >= images.shape[1]:
+                    continue
+                for j in range(columns):
+                    column = j * stride[1] + places[rank, 1]
+                    if column < 0 or column >= images.shape[2]:
+                        continue
+                    for c in range(channels):
+                        x, best = images[n, row, column, c], y[n, i, j, c]
+                        winner[n, i, j, c] = rank if x >= best else winner[n, i, j, c]
+                        y[n, i, j, c] = best if x <= best or np.isnan(best) else x  # NaN stays
+
+
+def max_pool_gradient(winner: Any, grad: Any, grad_x: Any, places: Any, stride: Any) -> None:
+    samples, rows, columns, channels = grad.shape
+    grad_x[:] = 0
+    for n in range(samples):
+        for i in range(rows):
+            for j in range(columns):
+                for c in range(channels):
+                    rank = winner[n, i, j, c]
+                    row = i * stride[0] + places[rank, 0]
+                    column = j * stride[1] + places[rank, 1]
+                    # Where NaN came in, the place may be one of the padding.
+                    if 0 <= row < grad_x.shape[1] and 0 <= column < grad_x.shape[2]:
+                        grad_x[n, row, column, c] += grad[n, i, j, c]
 
 
 def softmax_cross_entropy(logits: Any, targets: Any, softmax: Any, losses: Any) -> None:
@@ -143,7 +180,7 @@ def sgd_momentum(w: Any, g: Any, velocity: Any, momentum: Any, learning_rate: An
 
 
 _KERNELS = (
-    add_to_rows, sum_rows, relu, relu_gradient, softmax_cross_entropy,
+    add_to_rows, sum_rows, relu, relu_gradient, max_pool, max_pool_gradient, softmax_cross_entropy,
     softmax_cross_entropy_of_labels, sgd, sgd_momentum, adam,
 )  # fmt: skip
 
@@ -216,6 +253,37 @@ def _relu_backward(self: ReLU, grad: Array) -> Array:
     grad_x = self.buffer_like("grad_x", grad)
     _kernels["relu_gradient"](y.reshape(-1), grad.reshape(-1), grad_x.reshape(-1))
     return grad_x
+
+
+def _ranked(self: MaxPool2d) -> Array:
+    """Return where each place of a window is, from the last to the first: that is its rank."""
+    (height, width), (above, before) = self._kernel, self._padding
+    places = [(i - above, j - before) for i in range(height) for j in range(width)]
+    return np.array(places[::-1])
+
+
+def _max_pool_forward(self: MaxPool2d, x: Array) -> Array:
+    # A loop over fewer channels is too short to be fast.
+    if x.ndim != self.axes + 2 or x.shape[-1] < 8 or not _fits(x):
+        result: Array = _numpy(self, MaxPool2d, "forward", x)
+        return result
+    images = self._with_height(x)
+    shape = (len(images), *self._steps(images), images.shape[3])
+    y = self.buffer("y", shape, x.dtype)
+    winner = self.buffer("winner", shape, np.min_scalar_type(math.prod(self._kernel)))
+    _kernels["max_pool"](images, y, winner, _ranked(self), self._stride)
+    self.winner, self.images_shape = winner, images.shape
+    return self._without_height(y)
+
+
+def _max_pool_backward(self: MaxPool2d, grad: Array) -> Array:
+    winner, grads = self.winner, self._with_height(grad)
+    if grads.shape != winner.shape or not _fits(grad):
+        result: Array = _numpy(self, MaxPool2d, "backward", grad)
+        return result
+    grad_x = self.buffer("grad_x", self.images_shape, grad.dtype)
+    _kernels["max_pool_gradient"](winner, grads, grad_x, _ranked(self), self._stride)
+    return self._without_height(grad_x)
 
 
 def _softmax_forward(
@@ -305,6 +373,7 @@ def _numpy(self: Any, cls: type, name: str, *arguments: Any) -> Any:
 _FORMS: dict[type, dict[str, Callable[..., Any]]] = {
     Function: {"add_to_rows": _add_to_rows, "sum_rows": _sum_rows},
     ReLU: {"forward": _relu_forward, "backward": _relu_backward},
+    MaxPool2d: {"forward": _max_pool_forward, "backward": _max_pool_backward},
     SoftmaxCrossEntropy: {
         "forward": _softmax_forward,
         "backward": _softmax_backward,

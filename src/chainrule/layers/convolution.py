@@ -125,7 +125,10 @@ class Convolution(Layer):
 
     def _store_grad_b(self, grad: Array) -> None:
         if self.bias:
-            self.sum_rows(grad.reshape(-1, self.n_out), out=self.grad_b)
+            # As above: the lines first, which are long, then what is left along one of them.
+            line = self.buffer("line", (grad.shape[-2] * self.n_out,), grad.dtype)
+            self.sum_rows(grad.reshape(-1, line.size), out=line)
+            np.sum(line.reshape(-1, self.n_out), axis=0, out=self.grad_b)
 
 
 class Conv2d(Convolution):

@@ -11,7 +11,8 @@ The gradients of ``correlate`` are the other two, and those of ``spread`` are ``
 ``correlate_weights``: so a convolution and a transposed one are made of the same three.
 
 With groups, the channels fall into that many blocks, and block i makes block i; w[k, c, o] then has
-only the c of the block that o is in.
+only the c of the block that o is in. Where channels are few, neighbouring windows are taken
+together: ``bands.py`` says how.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy as np
 
 from chainrule.layer import Array
 from chainrule.layers import depthwise
+from chainrule.layers.bands import banded, bands, neighbours, together
 from chainrule.layers.windows import Buffer, Window, chunk, slices
 
 __all__ = ["correlate", "correlate_weights", "spread", "swapped"]
@@ -36,6 +38,11 @@ def correlate(
         depthwise.correlate(x, weights, y, window, buffer)
         return
     outputs = y.shape[-1] // groups
+    count = neighbours(window, y.shape[2], x.shape[-1], outputs) if groups == 1 else 1
+    if count > 1:
+        weights = banded(weights, window, count, buffer)
+        window, outputs = together(window, count), count * outputs
+        y = y.reshape(*y.shape[:2], y.shape[2] // count, outputs)
     weights = np.ascontiguousarray(weights)
     for samples, group, columns in _columns(x, window, groups, buffer):
         part = _block(group, outputs)
@@ -51,12 +58,20 @@ def correlate_weights(
         depthwise.correlate_weights(x, grad, grad_w, window, buffer)
         return
     outputs = grad.shape[-1] // groups
-    grad_w.fill(0)
-    product = buffer("product", (math.prod(grad_w.shape[:3]), outputs))
-    for samples, group, columns in _columns(x, window, groups, buffer):
+    count = neighbours(window, grad.shape[2], x.shape[-1], outputs) if groups == 1 else 1
+    total, wide = grad_w, window
+    if count > 1:
+        wide, outputs = together(window, count), count * outputs
+        grad = grad.reshape(*grad.shape[:2], grad.shape[2] // count, outputs)
+        total = buffer("grad_banded", (*wide.kernel, x.shape[-1], outputs))
+    total.fill(0)
+    product = buffer("product", (math.prod(total.shape[:3]), outputs))
+    for samples, group, columns in _columns(x, wide, groups, buffer):
         part = _block(group, outputs)
         np.matmul(columns.T, grad[samples, ..., part].reshape(-1, outputs), out=product)
-        grad_w[..., part] += product.reshape(grad_w[..., part].shape)
+        total[..., part] += product.reshape(total[..., part].shape)
+    if count > 1:  # each neighbour has used the same weights
+        np.sum(bands(total, window, count), axis=3, out=grad_w)
 
 
 def spread(x: Array, weights: Array, y: Array, window: Window, groups: int, buffer: Buffer) -> None:
@@ -71,25 +86,56 @@ def spread(x: Array, weights: Array, y: Array, window: Window, groups: int, buff
         apart: Buffer = lambda name, shape: buffer(f"turned {name}", shape)  # noqa: E731
         correlate(x, weights[::-1, ::-1], y, turned, groups, apart)
         return
-    channels, outputs = x.shape[-1] // groups, y.shape[-1] // groups
-    steps = (x.shape[1], x.shape[2])
+    count = 1
+    if groups == 1:
+        count = neighbours(window, x.shape[2], y.shape[-1], x.shape[-1], sent=True)
+    wide = together(window, count)
     lengths = window.padded(y.shape[1:3])
-    size = chunk(len(x), math.prod(lengths) * y.shape[-1], x.itemsize)
+    sums = math.prod(lengths) * y.shape[-1]
+    sent = math.prod(x.shape[1:3]) // count * math.prod(wide.kernel) * y.shape[-1]
+    size = chunk(len(x), sums if count == 1 else sent, x.itemsize)
+    back = banded(weights.swapaxes(2, 3), window, count, buffer) if count > 1 else weights
     for samples in slices(len(x), size):
-        count = samples.stop - samples.start
         total = y[samples]
         if lengths != y.shape[1:3]:
-            total = buffer("total", (size, *lengths, y.shape[-1]))[:count]
-        sent = buffer("sent", (size, *steps, outputs))[:count]
+            total = buffer("total", (size, *lengths, y.shape[-1]))[: len(total)]
         total.fill(0)
-        for group in range(groups):
-            to = _block(group, outputs)
-            rows = x[samples, ..., _block(group, channels)].reshape(-1, channels)
-            for i, j, at_rows, at_columns in window.positions(steps):
-                np.matmul(rows, weights[i, j, :, to], out=sent.reshape(-1, outputs))
-                total[:, at_rows, at_columns, to] += sent
+        if count > 1:
+            _add_together(x[samples], back, total, wide, size, buffer)
+        else:
+            _add_one_by_one(x[samples], weights, total, window, groups, size, buffer)
         if lengths != y.shape[1:3]:
             y[samples] = window.inside(total, y.shape[1:3])
+
+
+def _add_one_by_one(
+    x: Array, weights: Array, total: Array, window: Window, groups: int, size: int, buffer: Buffer
+) -> None:
+    """Add to ``total`` what each position of the kernel sends, from all windows at once."""
+    channels, outputs = x.shape[-1] // groups, total.shape[-1] // groups
+    sent = buffer("sent", (size, *x.shape[1:3], outputs))[: len(x)]
+    for group in range(groups):
+        to = _block(group, outputs)
+        rows = x[..., _block(group, channels)].reshape(-1, channels)
+        for i, j, at_rows, at_columns in window.positions((x.shape[1], x.shape[2])):
+            np.matmul(rows, weights[i, j, :, to], out=sent.reshape(-1, outputs))
+            total[:, at_rows, at_columns, to] += sent
+
+
+def _add_together(
+    x: Array, back: Array, total: Array, wide: Window, size: int, buffer: Buffer
+) -> None:
+    """Add to ``total`` what each wide window sends: a stretch of each row that it sees."""
+    height, span, outputs, columns = back.shape
+    steps = (x.shape[1], x.shape[2] * x.shape[3] // columns)
+    sent = buffer("sent", (size, *steps, height, span, outputs))[: len(x)]
+    length = height * span * outputs
+    np.matmul(x.reshape(-1, columns), back.reshape(length, columns).T, out=sent.reshape(-1, length))
+    rows = Window((height, 1), wide.stride, wide.dilation).positions(steps)
+    for i, _, at_rows, _ in rows:
+        for j in range(steps[1]):
+            first = j * wide.stride[1]
+            total[:, at_rows, first : first + span] += sent[:, :, j, i]
 
 
 def swapped(weights: Array, groups: int) -> Array:
@@ -121,9 +167,9 @@ def _columns(
         return
     length = math.prod(window.kernel) * channels
     size = chunk(len(x), math.prod(steps) * length, x.itemsize)
-    if channels == 1:
-        # NumPy copies in runs of neighbours; those of an image with one channel are its rows, so
-        # here the matrix lies in memory the other way round.
+    if channels == 1 and steps[1] > window.kernel[1]:
+        # NumPy copies in runs of neighbours: here those of the image are longer than the window's,
+        # so the matrix lies in memory the other way round.
         gathered = buffer("columns", (*window.kernel, 1, size, *steps)).transpose(3, 4, 5, 0, 1, 2)
     else:
         gathered = buffer("columns", (size, *steps, *window.kernel, channels))

@@ -196,11 +196,14 @@ class MaxPool2d(_Windows):
         winner.fill(0)
         wins = self.buffer("wins", shape, bool)
         ranks = self.buffer("ranks", shape, winner.dtype)
+        # Read twice: NumPy goes through it in one run, through the image in one for each window.
+        seen = self.buffer("seen", shape, images.dtype)
         for rank, (outs, ins) in enumerate(places[1:], start=1):
-            np.greater_equal(images[ins], y[outs], out=wins[outs])
+            seen[outs] = images[ins]
+            np.greater_equal(seen[outs], y[outs], out=wins[outs])
             np.multiply(wins[outs].view(np.uint8), winner.dtype.type(rank), out=ranks[outs])
             np.maximum(winner[outs], ranks[outs], out=winner[outs])
-            np.maximum(y[outs], images[ins], out=y[outs])
+            np.maximum(y[outs], seen[outs], out=y[outs])
         self.winner, self.images_shape = winner, images.shape
         return self._without_height(y)
 
