@@ -116,7 +116,7 @@ def test_every_part_has_an_address_and_the_back_button_works(page, server):
     page.wait_for_url(f"{server.address}runs")
     page.go_back()
     page.locator("nav a[aria-current=page]", has_text="Results").wait_for()
-    assert page.title() == "Results · chainrule studio"
+    page.wait_for_function("document.title === 'Results · chainrule studio'")
 
 
 def test_light_and_dark(server, tab):
