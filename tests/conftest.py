@@ -12,6 +12,10 @@ for library in ("OPENBLAS", "MKL", "OMP"):
 import numpy as np
 import pytest
 
+# What a shell starts in the background is deaf to Ctrl-C, and so would be what the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.fixture
 def rng():

@@ -61,6 +61,22 @@ def test_an_interrupted_training_gives_the_threads_back():
 
 
 @pytest.mark.usefixtures("two_threads")
+def test_of_two_trainings_at_once_the_last_gives_the_threads_back():
+    before = counts()
+    first, second, run = Threads(1), Threads(), None
+    first.on_train_begin(run)
+    second.on_train_begin(run)  # finds what the first has set
+    used = set()
+    for _ in range(3 * threads.TRIAL):
+        second.on_step_end(run)
+        used.add(second.chosen)
+    assert used == {1, 2}
+    first.on_train_end(run)  # in the other order than they began
+    second.on_train_end(run)
+    assert counts() == before
+
+
+@pytest.mark.usefixtures("two_threads")
 def test_auto_tries_each_count_and_settles():
     before = counts()
     choice = Threads()

@@ -3,6 +3,8 @@
 import contextlib
 import json
 import os
+import queue
+import select
 import shutil
 import signal
 import socket
@@ -15,11 +17,49 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chainrule.distributed.launch import _environment, find_mpiexec
+from chainrule.distributed import lifelines
+from chainrule.distributed.launch import _environment, find_mpiexec, launch
 from chainrule.distributed.lifelines import FAN, Lifelines
+from chainrule.distributed.watch import EXIT_CODE
 
 HERE = Path(__file__).parent
 SOON = 20  # seconds on a busy machine; alone it takes three
+
+
+def test_a_stranger_who_dawdles_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(lifelines, "ALIVE", 0.3)
+    line = Lifelines(0, 2, 2.0, lambda *of: None)
+    offer = json.loads(line.offer(near=True))
+    with socket.create_connection((offer["where"][0], offer["port"])) as stranger:
+        said = 0
+        while not select.select([stranger], [], [], 0.1)[0]:  # until it is hung up
+            stranger.send(b"?")
+            said += 1
+        assert said < lifelines.TOKEN
+    line.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process is called")
+def test_a_worker_ends_whatever_the_one_above_it_is_called(tmp_path):
+    worker = tmp_path / "worker.py"
+    worker.write_text(
+        "from chainrule.distributed.watch import Watchdog\n"
+        "Watchdog('worker 0', 9.0).lost(1, silent=True)\n"
+    )
+    named = (
+        "import ctypes, subprocess, sys\n"
+        "ctypes.CDLL(None).prctl(15, b'\\xe4\\xff(x) 1')\n"  # PR_SET_NAME
+        "sys.exit(subprocess.run([sys.executable, sys.argv[1]], timeout=60).returncode)\n"
+    )
+    command = [sys.executable, "-c", named, worker]
+    assert subprocess.run(command, timeout=90, check=False).returncode == EXIT_CODE
+
+
+def test_workers_are_launched_from_any_thread():
+    codes = queue.Queue()
+    command = [sys.executable, "-c", "raise SystemExit(5)"]
+    threading.Thread(target=lambda: codes.put(launch(command, 1)), daemon=True).start()
+    assert codes.get(timeout=SOON) == 5
 
 
 # -- whole trainings, whose network is cut ------------------------------------------------------

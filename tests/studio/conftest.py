@@ -37,11 +37,14 @@ class Studio:
     folder: Path
     process: subprocess.Popen
     lines: list[str] = field(default_factory=list)
+    reader: threading.Thread | None = None
 
     def stop(self, number=signal.SIGTERM):
-        """Stop it as a person or a system does; return its exit code."""
+        """Stop it as a person or a system does; return its exit code, when all it said is read."""
         self.process.send_signal(number)
-        return self.process.wait(timeout=60)
+        code = self.process.wait(timeout=60)
+        self.reader.join(10)
+        return code
 
 
 @contextlib.contextmanager
@@ -62,7 +65,7 @@ def running(folder, *words, port=0, **environment):
     reader = threading.Thread(target=lambda: lines.extend(process.stdout), daemon=True)
     reader.start()
     try:
-        yield Studio(found[0], Path(folder), process, lines)
+        yield Studio(found[0], Path(folder), process, lines, reader)
     finally:
         if process.poll() is None:
             process.terminate()

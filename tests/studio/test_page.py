@@ -11,6 +11,12 @@ from studio.driving import FRESH, SOON, choose, reading, serious_faults, wait_fo
 PARTS = ["Train", "The net", "The chain rule", "Predict", "Results", "Runs"]
 
 
+HIDE = """hidden => {
+    Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
 def test_one_step_one_epoch_and_reset_by_button_and_key(page):
     page.get_by_role("button", name="One step").click()
     wait_for(page, "step", "^1$")
@@ -47,11 +53,7 @@ def test_a_tab_behind_another_is_sent_nothing_until_it_is_seen(page, server, tab
     other = tab()
     other.goto(f"{server.address}train")
     wait_for(other, "state", "ready")
-    hide = """hidden => {
-        Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
-        document.dispatchEvent(new Event("visibilitychange"));
-    }"""
-    other.evaluate(hide, True)
+    other.evaluate(HIDE, True)
     other.locator("body").press("s")  # comes after it by the same wire
     wait_for(page, "step", "^1$")
     page.get_by_role("button", name="One epoch").click()
@@ -59,8 +61,38 @@ def test_a_tab_behind_another_is_sent_nothing_until_it_is_seen(page, server, tab
     page.reload()
     wait_for(page, "step", "^23$")
     assert reading(other, "step") == "0"
-    other.evaluate(hide, False)
+    other.evaluate(HIDE, False)
     wait_for(other, "step", "^23$")
+
+
+def test_a_tab_opened_behind_another_is_sent_nothing_either(page, server, tab):
+    other = tab()
+    other.add_init_script("Object.defineProperty(document, 'hidden', "
+                          "{ value: true, configurable: true })")  # fmt: skip
+    other.goto(f"{server.address}train")
+    wait_for(other, "state", "ready")
+    other.locator("body").press("s")  # comes after its words by the same wire
+    wait_for(page, "step", "^1$")
+    page.get_by_role("button", name="One epoch").click()
+    wait_for(page, "step", "^23$")
+    page.reload()
+    wait_for(page, "step", "^23$")
+    assert reading(other, "step") == "0"
+    other.evaluate(HIDE, False)
+    wait_for(other, "step", "^23$")
+
+
+def test_a_tab_that_came_back_while_the_network_was_away_is_not_forgotten(page, server, tab):
+    other = tab()
+    other.goto(f"{server.address}train")
+    wait_for(other, "state", "ready")
+    other.evaluate(HIDE, True)
+    other.locator("body").press("s")
+    wait_for(page, "step", "^1$")
+    other.evaluate("() => { window.sent = window.socket.emit; window.socket.emit = () => {}; }")
+    other.evaluate(HIDE, False)  # which nobody hears
+    other.evaluate("() => { window.socket.emit = window.sent; window.socket.io.engine.close(); }")
+    wait_for(other, "step", "^1$")
 
 
 def test_a_reload_in_the_middle_of_training(page):
@@ -84,7 +116,7 @@ def test_every_part_has_an_address_and_the_back_button_works(page, server):
     page.wait_for_url(f"{server.address}runs")
     page.go_back()
     page.locator("nav a[aria-current=page]", has_text="Results").wait_for()
-    assert page.title() == "Results · chainrule studio"
+    page.wait_for_function("document.title === 'Results · chainrule studio'")
 
 
 def test_light_and_dark(server, tab):
@@ -121,6 +153,21 @@ def test_stopping_the_server_saves_the_run(start, tab):
     saved = studio.folder / "runs" / "studio-digits-001"
     assert (saved / "model.safetensors").exists()
     assert (saved / "history.csv").exists()
+
+
+def test_one_that_a_shell_has_made_deaf_to_ctrl_c_says_so_too(start, tab):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as with &; the server inherits it
+    try:
+        studio = start()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    page = tab()
+    page.goto(f"{studio.address}train")
+    page.get_by_role("button", name="One step").click()
+    wait_for(page, "step", "^1$")
+    page.goto("about:blank")
+    assert studio.stop(signal.SIGINT) == 0
+    assert studio.lines[-1].rstrip() == "The run is saved in runs/studio-digits-001."
 
 
 def test_stopping_it_where_nothing_can_be_written_is_told_in_a_line(start, tab):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 
 import pytest
 
@@ -48,6 +49,14 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture
+def emptied(server, monkeypatch):
+    """The folder of the server that the tests of this file share: no run is in it yet."""
+    shutil.rmtree(server.folder / "runs", ignore_errors=True)
+    monkeypatch.chdir(server.folder)
+    return server.folder
+
+
 def saved(**recipe):
     """Save a run as the studio does; return its folder, and the parameters."""
     session = Session()
@@ -58,27 +67,27 @@ def saved(**recipe):
     return folder, parameters
 
 
-def test_none_yet_and_one_that_is_saved_later(here, start, tab):
-    studio, page = start(), tab()
-    page.goto(f"{studio.address}runs")
+def test_none_yet_and_one_that_is_saved_later(emptied, server, tab):
+    page = tab()
+    page.goto(f"{server.address}runs")
     page.get_by_text("There are no runs in").wait_for()
     page.get_by_text("chainrule train digits").wait_for()
     folder, _ = saved(net="linear-4,relu")  # by another process
     wait_for_names(page, folder.name)
     assert page.get_by_text("There are no runs in").count() == 0
-    make(here, "later")
+    make(emptied, "later")
     wait_for_names(page, "later", folder.name)
     (folder / "history.csv").write_text("epoch,loss\n1,low\n")
     page.locator("td.broken", has_text="history.csv is damaged").wait_for(timeout=LONG)
     wait_for_names(page, "later", folder.name)
 
 
-def test_side_by_side(here, start, tab):
+def test_side_by_side(emptied, server, tab):
     for i, (name, lr, best) in enumerate((("a", 0.1, 0.9), ("b", 0.5, 0.97), ("c", 0.01, 0.4))):
-        os.utime(make(here, name, lr=lr, best=best) / "run.toml", (1e9 + i, 1e9 + i))
-    (here / "runs" / "b" / "confusion.png").write_bytes(PNG)
-    studio, page = start(), tab()
-    page.goto(f"{studio.address}runs")
+        os.utime(make(emptied, name, lr=lr, best=best) / "run.toml", (1e9 + i, 1e9 + i))
+    (emptied / "runs" / "b" / "confusion.png").write_bytes(PNG)
+    page = tab()
+    page.goto(f"{server.address}runs")
     wait_for_names(page, "c", "b", "a")  # the newest first
     page.get_by_role("button", name="best held out").click()
     wait_for_names(page, "b", "a", "c")
@@ -116,17 +125,17 @@ def test_side_by_side(here, start, tab):
     wait_for_names(page, "b")
 
 
-def test_whatever_lies_there(here, start, tab):
-    make(here, "good")
-    make(here, "<img src=x onerror=document.title='bad'>", data="<script>document.title='bad'")
-    (make(here, "broken") / "run.toml").write_text("[train")
-    with (make(here, "huge") / "run.toml").open("wb") as file:
+def test_whatever_lies_there(emptied, server, tab):
+    make(emptied, "good")
+    make(emptied, "<img src=x onerror=document.title='bad'>", data="<script>document.title='bad'")
+    (make(emptied, "broken") / "run.toml").write_text("[train")
+    with (make(emptied, "huge") / "run.toml").open("wb") as file:
         file.truncate(1 << 40)
-    fifo = make(here, "pipe") / "history.csv"
+    fifo = make(emptied, "pipe") / "history.csv"
     fifo.unlink()
     os.mkfifo(fifo)
-    studio, page = start(), tab()
-    page.goto(f"{studio.address}runs?runs=good/broken/nowhere/<img src=x onerror=document.title=")
+    page = tab()
+    page.goto(f"{server.address}runs?runs=good/broken/nowhere/<img src=x onerror=document.title=")
     page.get_by_role("heading", name="good", exact=True).wait_for()
     page.locator("td.broken", has_text="no TOML file").wait_for()
     page.locator("td.broken", has_text="too large").wait_for()
@@ -137,12 +146,12 @@ def test_whatever_lies_there(here, start, tab):
     assert "bad" not in page.title()
 
 
-def test_a_thousand_runs(here, start, tab):
+def test_a_thousand_runs(emptied, server, tab):
     for i in range(1010):
-        run = make(here, f"run-{i:04d}", lr=0.001 * (i + 1), best=i / 1010)
+        run = make(emptied, f"run-{i:04d}", lr=0.001 * (i + 1), best=i / 1010)
         os.utime(run / "run.toml", (1e9 + i, 1e9 + i))
-    studio, page = start(), tab()
-    page.goto(f"{studio.address}runs?sort=-best&words=run-10")
+    page = tab()
+    page.goto(f"{server.address}runs?sort=-best&words=run-10")
     wait_for_names(page, *[f"run-{i}" for i in range(1009, 999, -1)])
     page.get_by_label("Show those with the words").fill("")
     page.get_by_role("button", name="Show all 1,000").click()
@@ -202,13 +211,13 @@ def test_a_run_that_cannot_be_opened_says_why(here, start, tab):
 
 
 @pytest.mark.parametrize(("width", "colour"), [(1280, "dark"), (390, "light")])
-def test_axe_and_a_narrow_window(here, start, tab, width, colour):
+def test_axe_and_a_narrow_window(emptied, server, tab, width, colour):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    make(here, "a")
-    make(here, "b", lr=0.2)
-    (make(here, "c") / "run.toml").write_text("")
-    studio, page = start(), tab(width=width, height=844, colour=colour)
-    page.goto(f"{studio.address}runs?runs=a/b")
+    make(emptied, "a")
+    make(emptied, "b", lr=0.2)
+    (make(emptied, "c") / "run.toml").write_text("")
+    page = tab(width=width, height=844, colour=colour)
+    page.goto(f"{server.address}runs?runs=a/b")
     page.get_by_role("heading", name="Side by side").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     found = axe.Axe().run(page).response["violations"]

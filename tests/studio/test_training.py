@@ -1,5 +1,8 @@
 """The studio's training: steered, watched, saved; and the same training as anywhere else."""
 
+import queue
+import re
+import sys
 import threading
 from pathlib import Path
 
@@ -9,11 +12,12 @@ import pytest
 from chainrule import SGD, Batches, Layer, Linear, Model, SoftmaxCrossEntropy, load, train
 from chainrule.cli.settings import read_settings
 from chainrule.distributed.cores import threads_each
-from chainrule.studio import nets
+from chainrule.studio import nets, pilot
 from chainrule.studio.data import load as load_data
 from chainrule.studio.own import Own, resolve
 from chainrule.studio.recipe import Recipe
 from chainrule.studio.runs import past_runs
+from chainrule.studio.search import JUDGED, Errands, judged
 from chainrule.studio.session import DRAWING, Session
 
 MOONS = Recipe(data="moons", net="linear-8,relu", batch=50)
@@ -75,7 +79,8 @@ def test_play_and_pause(session):
     assert session.frame is frame
 
 
-def test_what_showing_took_keeps_the_next_frame_away(session):
+def test_what_showing_took_keeps_the_next_frame_away(session, monkeypatch):
+    monkeypatch.setattr(pilot, "LEAST_OFTEN", np.inf)
     session.play()
     while (before := session.frame).step == 0:
         pass
@@ -88,6 +93,17 @@ def test_what_showing_took_keeps_the_next_frame_away(session):
     assert session.frame is frame
     session.pause()
     assert session.frame.step > step
+
+
+def test_a_page_that_took_very_long_once_does_not_stand_still(session, monkeypatch):
+    monkeypatch.setattr(pilot, "LEAST_OFTEN", 0.2)
+    session.play()
+    session.charge(1e6)
+    for _ in range(3):
+        before = session.frame
+        while session.frame is before:
+            pass
+    session.pause()
 
 
 def test_a_browser_takes_from_a_training_that_has_every_core(session):
@@ -174,6 +190,123 @@ def test_an_error_in_a_layer_of_ones_own(monkeypatch, tmp_path):
     assert session.frame.state == "failed"
     assert "no such thing" in session.frame.words
     session.close()
+
+
+class Leaves(Layer):
+    """Ends the program on its way back, or, outside training, forward."""
+
+    def forward(self, x):
+        if not self.training and len(x) > 2:  # so many are tried when it is built
+            raise SystemExit(3)
+        return x
+
+    def backward(self, grad):
+        raise SystemExit(4)
+
+
+def test_a_layer_that_ends_the_program_ends_the_training_alone(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def make():
+        return Model([Linear(64, 8), Leaves(), Linear(8, 10)], SoftmaxCrossEntropy())
+
+    own = Own("net.py:build", load_data("digits"), Recipe(net="own", loss="own"), make, "net.py")
+    session = Session(own)
+    errands = Errands(session)
+    errands.begin(JUDGED, "", judged)
+    assert errands.wait(JUDGED).words == "SystemExit: 3"
+    with pytest.raises(RuntimeError, match="SystemExit: 5"):
+        session.do(lambda run: sys.exit(5))
+    assert session.frame.state == "paused"
+    session.step().result(SOON)
+    assert session.frame.state == "failed"
+    assert re.fullmatch(r"test_training\.py, line \d+: SystemExit: 4\.", session.frame.words)
+    session.close()
+
+
+def test_a_step_is_told_to_those_who_asked_even_if_it_goes_on(session):
+    session.set_speed(2.0)
+    for ask in (session.step, session.epoch):
+        asked = ask()
+        session.play()  # before it is made, or just after
+        session.set_speed(np.inf)
+        asked.result(SOON)
+    assert session.frame.state == "running"
+
+
+def test_a_pause_in_the_middle_of_a_step_does_not_keep_the_old_speed(session):
+    session.set_speed(1e-3)
+    steered, begun, paused = session.training.pilot, threading.Event(), threading.Event()
+
+    def hold(run):  # the last callback: in the place of a step that takes its time
+        begun.set()
+        paused.wait(SOON)
+
+    between, steered._between = steered._between, lambda run: (hold(run), between(run))
+    session.play()
+    begun.wait(SOON)
+    steered.tell(pilot.PAUSE)
+    paused.set()
+    session.set_speed(np.inf)
+    session.epoch().result(SOON)
+    assert session.frame.epoch == 1
+
+
+def test_orders_and_wishes_of_every_kind_from_many_threads(session):
+    """None may be left without an answer, at any speed; then it obeys as before."""
+    failures = []
+
+    def steer(seed):
+        rng = np.random.default_rng(seed)
+        wishes = [
+            session.play, session.pause, lambda: session.step().result(SOON),
+            lambda: session.epoch().result(SOON),
+            lambda: session.set_batch(int(rng.integers(1, 99))),
+            lambda: session.set_speed(float(rng.choice([1e-300, 0.001, 5.0, 1e4, np.inf]))),
+            lambda: session.change("0.weights", (0, 0), 0.1), lambda: session.charge(5.0),
+        ]  # fmt: skip
+        try:
+            for choice in rng.integers(0, len(wishes), 60):
+                wishes[choice]()
+        except BaseException as error:
+            failures.append(error)
+
+    crowd = [threading.Thread(target=steer, args=(s,), daemon=True) for s in range(6)]
+    for thread in crowd:
+        thread.start()
+    while any(thread.is_alive() for thread in crowd):  # who plays slowly keeps others from a step
+        session.set_speed(np.inf)
+        session.play()
+        crowd[0].join(0.02)
+    assert not failures
+    session.pause()
+    step = session.frame.step
+    session.step().result(SOON)
+    assert session.frame.step == step + 1
+
+
+def test_a_wish_in_the_moment_before_a_slow_step_is_heard(session):
+    """Between its look at what is to do and its wait nothing may slip through."""
+    session.set_speed(1e-3)
+    session.step().result(SOON)
+    session.play()
+    steered, goals = session.training.pilot, queue.Queue()
+
+    class Late(threading.Condition):
+        """Has a step wished for just before the training takes hold of it, to wait."""
+
+        def __enter__(self):
+            if goals.empty() and sys._getframe(1).f_code is pilot.Pilot._between.__code__:
+                goals.put(None)
+                goals.put(session.step())
+            return super().__enter__()
+
+    before, steered._changed = steered._changed, Late()
+    with before:
+        before.notify_all()
+    goals.get(timeout=SOON)
+    goals.get(timeout=SOON).result(SOON)
+    assert session.frame.step == 2
 
 
 def test_orders_from_many_threads(session):

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
@@ -58,7 +59,8 @@ def launch(
 ) -> int:
     """Run a command on several workers, and return the code with which it ended.
 
-    Ctrl-C and SIGTERM are handed on to the workers, once. If this process dies, they end too.
+    Ctrl-C and SIGTERM are handed on to the workers, once. If this process is killed, they end too
+    on Linux; elsewhere ``mpiexec`` goes on.
 
     Parameters
     ----------
@@ -89,12 +91,13 @@ def launch(
 
 
 def _run(command: list[str], workers: int) -> int:
+    gentle = _gentle_signal(command[0])  # before: a Ctrl-C meanwhile would leave the workers alone
     # In a session of its own: a Ctrl-C of the terminal would reach it a second time.
     child = subprocess.Popen(
         command, env=_environment(os.environ, workers), start_new_session=True,
         preexec_fn=_dies_with_us() if sys.platform == "linux" else None,  # noqa: PLW1509  # one thread
     )  # fmt: skip
-    with _handed_on(child, _gentle_signal(command[0])) as got:
+    with _handed_on(child, gentle) as got:
         code = child.wait()
     if code == 128 + signal.SIGINT and signal.SIGTERM in got:
         return 128 + signal.SIGTERM
@@ -142,8 +145,11 @@ def _handed_on(child: subprocess.Popen[bytes], as_: int) -> Iterator[list[int]]:
         got.append(number)
         child.send_signal(as_)
 
-    before = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {}
     try:
+        if threading.current_thread() is threading.main_thread():  # no other may ask for signals
+            for number in (signal.SIGINT, signal.SIGTERM):
+                before[number] = signal.signal(number, hand_on)
         yield got
     finally:
         for number, handler in before.items():

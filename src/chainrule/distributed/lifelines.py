@@ -13,6 +13,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 __all__ = ["Lifelines"]
@@ -152,13 +153,12 @@ class Lifelines:
 
     def _welcome(self, line: socket.socket) -> None:
         ask, answer = self._tokens
-        line.settimeout(ALIVE)
         said = _exactly(line, TOKEN + 4)
         (rank,) = struct.unpack("!I", said[TOKEN:])
         if not hmac.compare_digest(said[:TOKEN], ask) or rank not in self.below:
             raise OSError("a stranger")
-        line.sendall(answer)
         _keep_alive(line, self._seconds)
+        line.sendall(answer)  # last: what fails after it would look like a death from below
         if rank in self._lines:  # it had given up when it was answered, and has come again
             self._lines[rank].close()
         self._lines[rank] = line
@@ -225,8 +225,9 @@ def _addresses() -> Iterator[str]:
 
 
 def _exactly(line: socket.socket, count: int) -> bytes:
-    said = b""
+    said, deadline = b"", time.monotonic() + ALIVE
     while len(said) < count:
+        line.settimeout(max(deadline - time.monotonic(), 1e-3))
         more = line.recv(count - len(said))
         if not more:
             raise OSError("it hangs up")

@@ -17,7 +17,7 @@ EXIT_CODE = 75  # of a worker that waited in vain: to try again is worth it
 LOOK = 0.5  # seconds between two looks
 LAUNCHER = 3.0  # seconds which the launcher has to end the others when a worker has died
 # What starts workers, on the machine of mpiexec and on the others.
-LAUNCHERS = ("mpiexec", "mpirun", "hydra_", "prte", "orte")
+LAUNCHERS = (b"mpiexec", b"mpirun", b"hydra_", b"prte", b"orte")
 
 
 class Watchdog:
@@ -94,12 +94,14 @@ class Watchdog:
                 self._end("what started it is gone.")
 
     def _end(self, why: str, *, launchers: bool = False) -> None:
-        with contextlib.suppress(Exception):
-            print(f"chainrule: {self.who} ends: {why}", file=sys.stderr, flush=True)
-        if launchers:
-            time.sleep(LOOK)  # for the others of this machine to say so, and to be heard
-            _end_launchers()
-        os._exit(EXIT_CODE)
+        try:
+            with contextlib.suppress(Exception):
+                print(f"chainrule: {self.who} ends: {why}", file=sys.stderr, flush=True)
+            if launchers:
+                time.sleep(LOOK)  # for the others of this machine to say so, and to be heard
+                _end_launchers()
+        finally:
+            os._exit(EXIT_CODE)
 
 
 def _end_launchers() -> None:
@@ -110,8 +112,8 @@ def _end_launchers() -> None:
     pid = os.getppid()
     with contextlib.suppress(OSError):
         while pid > 1:
-            name, _, rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
-            if not name.partition("(")[2].startswith(LAUNCHERS):
+            name, _, rest = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")
+            if not name.partition(b"(")[2].startswith(LAUNCHERS):
                 return
             os.kill(pid, signal.SIGKILL)
             pid = int(rest.split()[1])

@@ -2,12 +2,14 @@
 
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import chainrule
 from chainrule.cli.errors import message
 
-__all__ = ["described"]
+__all__ = ["described", "tame"]
 
 OURS = Path(chainrule.__file__).parent
 
@@ -29,3 +31,19 @@ def described(error: BaseException) -> str:
             continue
         return f"{file.name}, line {frame.lineno}: {type(error).__name__}: {words}"
     return words
+
+
+def tame(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function, which may call a user's own code; return what it returns.
+
+    Raises
+    ------
+    Exception
+        Also in the place of what would end a thread or the server, as ``sys.exit()`` in a layer.
+    """
+    try:
+        return function(*arguments)
+    except Exception:
+        raise
+    except BaseException as error:
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+from chainrule.studio.faults import tame
 from chainrule.training import Callback
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ MOST_OFTEN = 0.1  # seconds between two looks at a training that runs
 # and waits for Python's lock, come on top (benchmarks/studio.py).
 SHARE = 0.015
 UNWATCHED = 1.0  # seconds between two looks when nobody watches
+LEAST_OFTEN = 10.0  # seconds between two looks, whatever they take: it would seem to stand still
 
 
 class EndedError(RuntimeError):
@@ -57,7 +59,7 @@ class Pilot(Callback):
         self._changed = threading.Condition()
         self._ended = False
         self._orders: list[tuple[Callable[[Run], Any], Future[Any]]] = []
-        self._goals: list[Future[None]] = []  # of steps and epochs that were asked for
+        self._goals: dict[str, list[Future[None]]] = {STEP: [], EPOCH: []}  # that were asked for
         self._due = 0.0
         self._spent = 0.0  # on looking, since the last look
         self._mark = 0.0
@@ -72,7 +74,7 @@ class Pilot(Callback):
             if self._ended or todo in (PLAY, PAUSE):
                 goal.set_result(None)
             else:
-                self._goals.append(goal)
+                self._goals[todo].append(goal)
             self._changed.notify_all()
         return goal
 
@@ -102,17 +104,18 @@ class Pilot(Callback):
         now = time.perf_counter()
         step = now - self._mark
         self.seconds = step if self.seconds != self.seconds else 0.9 * self.seconds + 0.1 * step
-        if self.todo == PLAY and now < self._due and self.speed == math.inf and not self._orders:
+        if (
+            self.todo == PLAY and now < self._due and self.speed == math.inf
+            and not self._orders and not self._goals[STEP]
+        ):  # fmt: skip
             self._mark = now  # nothing is due: small nets make thousands of steps a second
             return
-        if self.todo == STEP:
-            self.todo = PAUSE
+        self._made(STEP, run)
         self._between(run)
 
     def on_epoch_end(self, run: "Run") -> None:
         """Wait at the end of an epoch, if one was asked for."""
-        if self.todo == EPOCH:
-            self.todo = PAUSE
+        if self._made(EPOCH, run):
             self._between(run)
 
     def finish(self) -> None:
@@ -120,24 +123,37 @@ class Pilot(Callback):
         with self._changed:
             self._ended = True
             orders, self._orders = self._orders, []
-        self._reach()
+        self._reach(STEP, EPOCH)
         for _, future in orders:
             future.set_exception(EndedError())
 
+    def _made(self, what: str, run: "Run") -> bool:
+        """Pause if just this was to be done; return whether it was.
+
+        If somebody has said otherwise meanwhile, those that wait for it hear that it is made.
+        """
+        with self._changed:
+            wanted = self.todo == what
+            if wanted:
+                self.todo = PAUSE
+        if not wanted and self._goals[what]:
+            self._look(run)
+            with self._changed:
+                self._reach(what)
+        return wanted
+
     def _between(self, run: "Run") -> None:
-        next_step = self._mark + 1 / self.speed
         if self.todo == PAUSE or self._orders:
             self._wait(run)
         elif time.perf_counter() >= self._due:
             self._look(run)
         while self.todo in (PLAY, EPOCH) and not run.stop:
             with self._changed:
-                left = next_step - time.perf_counter()
-                if left > 0 and not self._orders:
-                    self._changed.wait(left)
+                left = self._mark + 1 / self.speed - time.perf_counter()
+                if left > 0 and not self._orders and self.todo in (PLAY, EPOCH):
+                    self._changed.wait(min(left, threading.TIMEOUT_MAX))
             if self._orders or self.todo == PAUSE:
                 self._wait(run)
-                next_step = time.perf_counter() + 1 / self.speed
             elif left <= 0:
                 break
         self._mark = time.perf_counter()
@@ -159,7 +175,7 @@ class Pilot(Callback):
                     continue
                 if self.todo != PAUSE or run.stop:
                     return
-                self._reach()
+                self._reach(STEP, EPOCH)
                 self._changed.wait()
                 self._spent = 0.0  # looking at what stands still takes nothing from a training
 
@@ -170,17 +186,18 @@ class Pilot(Callback):
         # However long it takes to look and to show: of the whole it stays a small share.
         spent, self._spent = self._spent + now - start, 0.0
         idle = time.monotonic() - self.watched() > 2 * UNWATCHED
-        self._due = now + max(UNWATCHED if idle else MOST_OFTEN, spent / SHARE)
+        self._due = now + max(UNWATCHED if idle else MOST_OFTEN, min(spent / SHARE, LEAST_OFTEN))
 
-    def _reach(self) -> None:
+    def _reach(self, *what: str) -> None:
         """Tell those that wait for a step or an epoch that it is made."""
-        goals, self._goals = self._goals, []
-        for goal in goals:
-            goal.set_result(None)
+        for one in what:
+            goals, self._goals[one] = self._goals[one], []
+            for goal in goals:
+                goal.set_result(None)
 
 
-def _carried_out(order: Callable[["Run"], Any], run: "Run") -> tuple[Any, BaseException | None]:
+def _carried_out(order: Callable[["Run"], Any], run: "Run") -> tuple[Any, Exception | None]:
     try:
-        return order(run), None
+        return tame(order, run), None
     except Exception as error:  # it is told to the one who asked
         return None, error

@@ -21,6 +21,7 @@ from chainrule.cli.errors import message
 from chainrule.data import Batches
 from chainrule.model import Model
 from chainrule.studio import results
+from chainrule.studio.faults import tame
 from chainrule.studio.frame import FAILED, RUNNING, Frame
 from chainrule.studio.landscape import Landscape, landscape
 from chainrule.studio.results import Fit, Judgement
@@ -175,7 +176,7 @@ class Errands:
 
         start, begun = time.perf_counter(), time.thread_time()
         try:
-            result = work(frame, training, note)
+            result = tame(work, frame, training, note)
         except StoppedError:
             self._change(kind, errand, state=STOPPED)
         except Exception as error:  # of any kind: a user's own layer may raise what it likes

@@ -75,7 +75,9 @@ def serve(session: Session, host: str, port: int, *, browser: bool = True) -> No
         words = f"The run is saved in {saved}; to look at it again: chainrule studio {saved}"
         raise type(stop)(words) from stop
     saving.set()
-    session.close(save=True)
+    saved = session.close(save=True)  # it was started deaf to Ctrl-C, as by a shell with &
+    if saved is not None:
+        print(f"The run is saved in {saved}.", flush=True)
 
 
 def application(session: Session, host: str, token: str | None) -> Any:

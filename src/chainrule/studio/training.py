@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import threading
 from collections.abc import Callable
@@ -86,21 +87,27 @@ class Training:
 
         What it changes is in the frame that is shown before this returns.
         """
+        future = self.pilot.do(order)
         try:
-            return self.pilot.do(order).result(timeout=LONGEST_STEP)
+            return future.result(timeout=LONGEST_STEP)
         except EndedError:
             self._thread.join(LONGEST_STEP)
+        except TimeoutError:
+            if future.done():  # it was the order's own
+                raise
+            raise TimeoutError(
+                f"the step that is being made takes longer than {LONGEST_STEP:g} s: what you "
+                "asked for is done after it."
+            ) from None
         with self._direct:
             result = order(self.run)
             self.show(self.picture(self.run, self._last.state, self._last.words))
         return result
 
     def end(self) -> None:
-        """End it after its step."""
-        try:
+        """End it after its step; one that takes very long is not waited for."""
+        with contextlib.suppress(EndedError, TimeoutError):
             self.pilot.do(lambda run: setattr(run, "stop", True)).result(timeout=LONGEST_STEP)
-        except EndedError:
-            return
         self._thread.join(LONGEST_STEP)
 
     def picture(self, run: Run, state: str, words: str = "") -> Frame:
@@ -140,7 +147,7 @@ class Training:
                 metrics=self._metrics(), callbacks=[self.notes, self.pilot, self.threads],
                 verbose=False,
             )  # fmt: skip
-        except Exception as error:  # of any kind: a user's own layer may raise what it likes
+        except BaseException as error:  # a user's own layer may raise what it likes: SystemExit
             words = described(error)
         try:
             self._last = self.picture(self.run, FAILED if words else FINISHED, words)

@@ -1,5 +1,6 @@
 """How many threads the matrix products of a training use."""
 
+import threading
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -18,6 +19,11 @@ __all__ = ["Threads"]
 TRIAL = 8  # steps with one count before the next has its turn; the first of them is not timed
 ROUNDS = 3
 AGAIN = 5_000  # steps until the counts are tried anew: the machine may be busier by then
+
+# The counts are those of the process: trainings in several of its threads share them.
+_lock = threading.Lock()
+_at_work: list["Threads"] = []
+_original: dict[str, int] = {}  # by library, before the first of them began
 
 
 class Threads(Callback):
@@ -79,10 +85,16 @@ class Threads(Callback):
     def on_train_begin(self, run: "Run") -> None:
         """Remember the number of threads, and set the wanted one."""
         self._before = [library.num_threads for library in self._libraries.lib_controllers]
+        with _lock:
+            if not _at_work:
+                _original.clear()
+            _at_work.append(self)
+            for library, count in zip(self._libraries.lib_controllers, self._before, strict=True):
+                _original.setdefault(library.filepath, count)
         if self.count != "auto":
             self._use(self.count)
         elif self._before:
-            most = max(self._before)
+            most = max(_original[library.filepath] for library in self._libraries.lib_controllers)
             self._trials = self._tried(most)
             self._use(next(self._trials, most))
 
@@ -107,8 +119,12 @@ class Threads(Callback):
 
     def on_train_end(self, run: "Run") -> None:
         """Set the number of threads as it was."""
-        for library, count in zip(self._libraries.lib_controllers, self._before, strict=True):
-            library.set_num_threads(count)
+        with _lock:
+            _at_work.remove(self)
+            for library, count in zip(self._libraries.lib_controllers, self._before, strict=True):
+                # The last of several gives back the original: it may have begun with what another
+                # had set.
+                library.set_num_threads(count if _at_work else _original[library.filepath])
 
     def _use(self, count: int) -> None:
         self.chosen = count

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
-from nicegui import Client, PageArguments, ui
+from nicegui import Client, PageArguments, context, ui
 from nicegui import app as server
 from starlette.requests import Request
 
@@ -74,6 +74,8 @@ def _page(session: Session, views: Views) -> None:
     tabs: list[Tab] = []
     hidden: list[bool] = [False]
     ui.on("hidden", lambda event: hidden.__setitem__(0, bool(event.args)))
+    # Asked with each connection: what was said while there was none is lost.
+    context.client.on_connect(_ask_whether_hidden)
     with w.block("studio"):
         w.link("Skip to the content", "#content", "skip")
         links = _header()
@@ -110,6 +112,10 @@ def _page(session: Session, views: Views) -> None:
             await tabs[0].tick()
 
     ui.timer(PAUSE_OF_A_TAB, tick)
+
+
+def _ask_whether_hidden(client: Client) -> None:
+    client.run_javascript("chainruleStudio.tellHidden()")
 
 
 def _header() -> dict[str, w.Text]:

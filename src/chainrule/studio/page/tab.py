@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from nicegui import background_tasks, context, run
 
 from chainrule.cli.errors import message
+from chainrule.studio.faults import tame
 from chainrule.studio.frame import Frame
 from chainrule.studio.session import Session
 from chainrule.studio.views import Views
@@ -135,7 +136,7 @@ class Tab:
         So it is where somebody has left the part meanwhile: there is nothing to show it on.
         """
         try:
-            found = await run.io_bound(function, *arguments)
+            found = await run.io_bound(tame, function, *arguments)
         except Exception as error:  # of any kind: a user's own layer may raise what it likes
             if self.is_here():
                 self.say(message(error))
@@ -147,7 +148,7 @@ class Tab:
         async with self._acting:  # in the order of the clicks
             self.say("")
             try:
-                await run.io_bound(function, *arguments)
+                await run.io_bound(tame, function, *arguments)
             except Exception as error:  # the same
                 if self.is_here():
                     self.say(message(error))

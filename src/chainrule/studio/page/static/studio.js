@@ -10,7 +10,8 @@
   paint();
   dark.addEventListener("change", paint);
   // A tab behind another one is sent nothing until it is before it again.
-  document.addEventListener("visibilitychange", () => globalThis.emitEvent?.("hidden", document.hidden));
+  const tellHidden = () => globalThis.emitEvent?.("hidden", document.hidden);
+  document.addEventListener("visibilitychange", tellHidden);
 
   // Cividis: even steps of lightness, and the same to colour-blind eyes.
   const CIVIDIS = [[0, 34, 78], [18, 53, 112], [59, 73, 108], [87, 93, 109], [112, 113, 115],
@@ -117,7 +118,7 @@
   }
 
   globalThis.chainruleStudio = {
-    scale, floats, number, saveSvg, saveCanvas, variable,
+    scale, floats, number, saveSvg, saveCanvas, variable, tellHidden,
     theme(next) {
       try { localStorage.setItem("chainrule-theme", next || (theme() === "dark" ? "light" : "dark")); } catch {}
       paint();
