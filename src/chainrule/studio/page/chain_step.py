@@ -36,7 +36,10 @@ class StepView:
         tab: Tab,
         pick: Callable[[Place], Any],
         choose_output: Callable[[tuple[int, ...]], Any],
+        all_code: bool,
+        on_code: Callable[[bool], Any],
     ) -> None:
+        self.all_code, self.on_code = all_code, on_code
         self.tab, self.pick, self.choose_output = tab, pick, choose_output
         self.shown: Any = None
         self.pictures: list[tuple[HeatMap, Any, w.Text, w.Text]] = []
@@ -172,6 +175,11 @@ class StepView:
             more = w.text(each.words, classes="aside step-more-words")
         self.pictures.append((picture, places, caption, more))
 
+    def _toggled(self, event: Any) -> None:
+        if bool(event.args) != self.all_code:
+            self.all_code = bool(event.args)
+            self.on_code(self.all_code)
+
     def _source(self, step: Step, way: str) -> None:
         shown = source(step.thing, way)
         if shown is None:
@@ -184,7 +192,10 @@ class StepView:
                 w.SourceLines(lines, working(lines))
         hidden = [(name, lines) for name, lines in more if lines is not None and name[0] == "_"]
         if hidden:
-            with w.block("step-helpers", "details"):
+            box = w.block("step-helpers", "details")
+            box.props["open"] = self.all_code
+            box.on("toggle", self._toggled, js_handler="event => emit(event.target.open)")
+            with box:
                 names = ", ".join(name for name, _ in hidden)
                 w.text(f"What it calls besides: {names}", "summary")
                 for _, lines in hidden:

@@ -62,6 +62,9 @@ export default {
     up() {
       if (!this.line) return;
       this.strokes.push(this.line);
+      // What an address cannot hold is not drawn either: every second point goes, so a link shows just this.
+      while (written(this.strokes).length > LONGEST && this.strokes.some((line) => line.length > 2))
+        this.strokes = this.strokes.map((line) => line.filter((_, i) => i % 2 === 0 || i === line.length - 1));
       this.line = null;
       this.paint();
       this.send();
@@ -111,7 +114,7 @@ export default {
       let text = "";
       for (let i = 3; i < pixels.length; i += 4) text += String.fromCharCode(pixels[i]);
       const words = this.line ? null : written(this.strokes);
-      this.$emit("drawn", { ink: btoa(text), drawing: words && words.length > LONGEST ? null : words });
+      this.$emit("drawn", { ink: btoa(text), drawing: words && words.length > LONGEST ? "" : words });
     },
     save() {
       const sheet = Object.assign(document.createElement("canvas"), { width: SIDE, height: SIDE });

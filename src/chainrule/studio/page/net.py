@@ -342,7 +342,7 @@ class _Net:
     def choose(self, path: str) -> None:
         """Show more of a layer."""
         self.layer, self.shown = path, 0.0
-        self.tab.remember(layer=path)
+        self.tab.visit(layer=path)
         self.mark()
         self.tab.refresh()
 
@@ -365,7 +365,7 @@ class _Net:
         self.tab.say("" if 0 <= index <= last else f"The samples are 0 to {last:,}.")
         self.index, self.shown = max(0, min(index, last)), 0.0
         self.number.show(self.index)
-        self.tab.remember(split=self.split, sample=self.index)
+        self.tab.visit(split=self.split, sample=self.index)
         self.mark()
         self.tab.refresh()
 

@@ -78,7 +78,7 @@ def _page(session: Session, views: Views) -> None:
         w.link("Skip to the content", "#content", "skip")
         links = _header()
         controls = _Controls()
-        with w.block("content", "main").props("id=content tabindex=-1"):
+        with w.block("content").props("id=content tabindex=-1"):
             notice = w.text("", classes="notice")
             notice.props["role"] = "alert"
 
@@ -103,7 +103,14 @@ def _page(session: Session, views: Views) -> None:
 
                 return build
 
-            ui.sub_pages({"/": show("train"), **{f"/{name}": show(name) for name in PARTS}})
+            pages = ui.sub_pages({"/": show("train"), **{f"/{name}": show(name) for name in PARTS}})
+
+    def follow(address: str) -> None:
+        # What a part has written into the address since it was built, the pages do not know.
+        if tabs and not tabs[0].is_at(address):
+            pages.refresh()
+
+    ui.context.client.sub_pages_router.on_path_changed(follow)
 
     async def tick() -> None:
         if tabs:

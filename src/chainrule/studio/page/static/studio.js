@@ -122,10 +122,10 @@
       try { localStorage.setItem("chainrule-theme", next || (theme() === "dark" ? "light" : "dark")); } catch {}
       paint();
     },
-    address(path) {
+    address(path, how) {
       const here = location.pathname === "/" ? "/train" : location.pathname;
       if (path.split("?")[0] !== here) return;  // somebody has gone to another part meanwhile
-      if (location.pathname + location.search !== path) history.replaceState({ page: path }, "", path);
+      if (location.pathname + location.search !== path) history[`${how}State`]({ page: path }, "", path);
     },
     // Brings a stop of the walk into view, and the focus along if it is on another stop.
     reveal(stop, tries = 30) {
