@@ -51,6 +51,7 @@ class PathView:
         self.painted = 0.0
         self.client = context.client
         self.box = w.block("walk", "nav").props('aria-label="The walk" tabindex="-1"')
+        w.saving("the walk", self.box)
 
     def show(
         self, found: Trace, build: int, image: tuple[int, int] | None, *, running: bool

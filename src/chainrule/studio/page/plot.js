@@ -10,7 +10,7 @@ function ticks(low, high, count) {
 
 export default {
   template: `
-    <figure class="plot">
+    <figure ref="figure" class="plot">
       <figcaption class="plot-head">
         <span class="plot-title">{{ title }}</span>
         <span class="plot-legend">
@@ -111,6 +111,6 @@ export default {
       if (event.key === "Escape") this.at = null;
       else if (step) { this.at = Math.max(a, Math.min(b, (this.at ?? b) + (this.power ? step * (b - a) / 50 : Math.round(step * Math.max(1, (b - a) / 50))))); event.preventDefault(); }
     },
-    store(kind) { chainruleStudio.saveSvg(this.$refs.svg, this.title.replace(/[^\w]+/g, "-"), kind); },
+    store(kind) { chainruleStudio.saveBlock(this.$refs.figure, this.title.replace(/[^\w]+/g, "-"), kind); },
   },
 };

@@ -218,6 +218,7 @@ class _Runs:
                 image = ui.element("img")
                 image.props["alt"] = f"{PICTURES[self.picture]}, of {run.name}"
                 image.props["src"] = f"data:image/png;base64,{base64.b64encode(content).decode()}"
+                w.saving(f"{PICTURES[self.picture]} of {run.name}", image, "saveImage")
 
     # -- opening --------------------------------------------------------------------------------
 

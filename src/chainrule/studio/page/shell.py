@@ -68,7 +68,7 @@ def is_full() -> bool:
 def _page(session: Session, views: Views) -> None:
     ui.add_head_html(
         '<meta name="color-scheme" content="light dark">'
-        '<script src="/studio/studio.js"></script>'
+        '<script src="/studio/studio.js"></script><script src="/studio/picture.js"></script>'
         '<link rel="stylesheet" href="/studio/studio.css">'
     )
     tabs: list[Tab] = []
