@@ -63,7 +63,7 @@ class PathView:
             self.drawn, self.stops, self.links, self.at = now, now[1], [], None
             self.box.clear()
             with self.box:
-                self._row(nodes(found), "walk-line")
+                self._row(nodes(found, joins=True), "walk-line")
             self.painted = 0.0
         if running and time.monotonic() < self.painted + PAUSE:
             return
