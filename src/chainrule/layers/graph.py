@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.layer import Array, Layer
+from chainrule.layers.joins import JOINS, Join
 
 __all__ = ["Graph"]
-
-JOINS = ("add", "multiply", "matmul", "concatenate")
 
 
 class Graph(Layer):
@@ -83,6 +82,9 @@ class Graph(Layer):
             )
         self.nodes = [list(_checked(i, node)) for i, node in enumerate(nodes, start=1)]
         self._inputs: list[list[int]] = [node[1] for node in self.nodes]
+        self.joins: list[Join | None] = [  # of each node that is one
+            JOINS[what](*axis) if isinstance(what, str) else None for what, _, *axis in self.nodes
+        ]
         used = {j for inputs in self._inputs for j in inputs}
         idle = sorted(set(range(1, len(self.nodes))) - used)
         if idle:
@@ -114,13 +116,13 @@ class Graph(Layer):
             If shapes that meet do not fit.
         """
         values = [x]
-        for i, (what, inputs, *axis) in enumerate(self.nodes, start=1):
-            taken = [values[j] for j in inputs]
-            if isinstance(what, Layer):
+        for i, (what, inputs, *_) in enumerate(self.nodes, start=1):
+            taken, join = [values[j] for j in inputs], self.joins[i - 1]
+            if join is None:
                 values.append(what.forward(taken[0]))
                 continue
             try:
-                values.append(_joined(what, [self.floats(value) for value in taken], *axis))
+                values.append(_joined(join, [self.floats(value) for value in taken]))
             except ValueError as error:
                 shapes = " and ".join(str(value.shape) for value in taken)
                 raise ValueError(
@@ -149,7 +151,7 @@ class Graph(Layer):
         learns = [everything] * (len(self.nodes) + 1) if everything else self._learns()
         grads: list[Array | None] = [None] * len(self.nodes) + [grad]
         for i in range(len(self.nodes), 0, -1):
-            what, inputs, *axis = self.nodes[i - 1]
+            (what, inputs, *_), join = self.nodes[i - 1], self.joins[i - 1]
             above, grads[i] = grads[i], None
             if above is None:
                 continue
@@ -157,11 +159,11 @@ class Graph(Layer):
                 if isinstance(what, Layer) and learns[i]:
                     what.backward_parameters(above)
                 continue
-            if isinstance(what, Layer):
+            if join is None:
                 backs = [what.backward(above)]
             else:
                 taken = [self.floats(self.values[j]) for j in inputs]
-                backs = _parted(what, above, taken, *axis)
+                backs = join.backward(above, taken)
             for j, back in zip(inputs, backs, strict=True):
                 grads[j] = self._sum(j, grads[j], back)
         return grads[0]
@@ -173,55 +175,11 @@ class Graph(Layer):
         return np.add(so_far, back, out=self.buffer_like(f"grad_{j}", back))
 
 
-def _joined(what: str, taken: Sequence[Array], axis: int = -1) -> Array:
-    ndim = taken[0].ndim
+def _joined(join: Join, taken: Sequence[Array]) -> Array:
     # Otherwise the samples of one would meet another axis of the other.
-    if any(value.ndim != ndim for value in taken):
+    if any(value.ndim != taken[0].ndim for value in taken):
         raise ValueError("they need one number of axes")
-    if what == "concatenate":
-        if axis % ndim == 0:
-            raise ValueError(f"axis {axis} is the samples")
-        return np.concatenate(taken, axis=axis)
-    if what == "matmul":
-        if ndim < 3:
-            raise ValueError("a matrix product needs two axes after the samples")
-        return np.matmul(*taken)
-    operation = np.add if what == "add" else np.multiply
-    y = operation(taken[0], taken[1])
-    for value in taken[2:]:
-        y = operation(y, value)
-    return y
-
-
-def _parted(what: str, grad: Array, taken: Sequence[Array], axis: int = -1) -> list[Array]:
-    """Return what comes back to each input of a join."""
-    if what == "concatenate":
-        ends = np.cumsum([value.shape[axis] for value in taken])[:-1]
-        return np.split(grad, ends, axis=axis)
-    if what == "matmul":
-        a, b = taken
-        backs = [np.matmul(grad, b.swapaxes(-1, -2)), np.matmul(a.swapaxes(-1, -2), grad)]
-    elif what == "add":
-        backs = [grad] * len(taken)
-    else:  # not y / value: a factor may be 0
-        backs = [
-            np.multiply(grad, _product([v for k, v in enumerate(taken) if k != i]))
-            for i in range(len(taken))
-        ]
-    return [_unrepeated(b, value.shape) for b, value in zip(backs, taken, strict=True)]
-
-
-def _product(values: Sequence[Array]) -> Array:
-    product = values[0]
-    for value in values[1:]:
-        product = product * value
-    return product
-
-
-def _unrepeated(grad: Array, shape: tuple[int, ...]) -> Array:
-    """Return the sum over the axes along which a value of ``shape`` was repeated."""
-    repeated = tuple(a for a, n in enumerate(shape) if n != grad.shape[a])
-    return grad.sum(axis=repeated, keepdims=True) if repeated else grad
+    return join.forward(taken)
 
 
 def _checked(i: int, node: Any) -> list[Any]:

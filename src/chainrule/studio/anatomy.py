@@ -20,6 +20,7 @@ from chainrule.layers import (
     Sequential,
     TransformerBlock,
 )
+from chainrule.studio.forks import joined_words
 from chainrule.studio.trace import Step, Trace
 from chainrule.studio.views import MOST_CELLS, MOST_TEMPLATES, templates
 
@@ -71,8 +72,8 @@ class Lane:
     nodes: tuple[Node, ...]
 
 
-def nodes(found: Trace) -> tuple[Node, ...]:
-    """Return a net's layers as a tree, the loss last.
+def nodes(found: Trace, *, joins: bool = False) -> tuple[Node, ...]:
+    """Return a net's layers as a tree, the loss last; with the joins of graphs if that is said.
 
     Examples
     --------
@@ -83,7 +84,11 @@ def nodes(found: Trace) -> tuple[Node, ...]:
     >>> [(node.step.path, node.count, len(node.inside)) for node in tree]
     [('0', 6, 2), ('1', 3, 0), ('loss', 0, 0)]
     """
-    shown = {step.path: step for step in found.steps if type(step.thing) is not Sequential}
+    shown = {
+        step.path: step
+        for step in found.steps
+        if type(step.thing) is not Sequential and (joins or not step.taken)
+    }
     below: dict[str, list[Step]] = {}
     for step in shown.values():
         above = step.path.rpartition(".")[0]
@@ -108,6 +113,8 @@ def _note(step: Step, above: Step) -> str:
         first, _, rest = within.partition(".")
         if rest:
             return ""
+        if step.taken:
+            return step.name
         taken = above.thing.nodes[int(first) - 1][1][0]
         return f"v{first} = {type(step.thing).__name__}(v{taken})"
     if isinstance(above.thing, TransformerBlock):
@@ -159,18 +166,13 @@ def lanes(node: Node) -> tuple[Lane, ...]:
         )
     words = ""
     if isinstance(thing, Graph):
+        shown = {inner.step.path for inner in node.inside}
         words = "v0 is the input" + "".join(
-            f", v{i} = {_joined(what, inputs)}"
+            f", v{i} = {joined_words(what, inputs)}"
             for i, (what, inputs, *_) in enumerate(thing.nodes, start=1)
-            if isinstance(what, str)
+            if isinstance(what, str) and f"{path}.{i}" not in shown
         )
     return (Lane("", words, node.inside),)
-
-
-def _joined(what: str, inputs: list[int]) -> str:
-    signs = {"add": " + ", "multiply": " · ", "matmul": " @ ", "concatenate": ", "}
-    words = signs[what].join(f"v{j}" for j in inputs)
-    return f"[{words}]" if what == "concatenate" else words
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,8 @@ class Source:
     lines: tuple[str, ...]
 
 
-def source(thing: Function, method: str) -> Source | None:
-    """Return the lines of a method of a layer; None where they are not to be had.
+def source(thing: Function | type[Function], method: str) -> Source | None:
+    """Return the lines of a method of a layer or its class; None where they are not to be had.
 
     Examples
     --------
@@ -43,7 +43,7 @@ def source(thing: Function, method: str) -> Source | None:
     >>> source(ReLU(), "backward").lines[0].strip()
     'def backward(self, grad: Array) -> Array:'
     """
-    function = getattr(type(thing), method, None)
+    function = getattr(thing if isinstance(thing, type) else type(thing), method, None)
     if function is None:
         return None
     try:

@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 
 from chainrule.layer import Array, Function, Layer
+from chainrule.layers import Graph
+from chainrule.layers.joins import Join
 from chainrule.model import Model
 from chainrule.studio.edits import Edit, Undone, edited
+from chainrule.studio.forks import Share, Taken, joined_words, shares
 from chainrule.studio.formulas import ELEMENTWISE
 from chainrule.training.standin import StandIn
 
@@ -46,6 +49,11 @@ class Step:
         second is None where the input is indices.
     parameters, gradients : dict of str to array
         By the parameters' names, as ``"weights"``.
+    taken : tuple of Taken
+        Of a join in a graph: all that it takes; ``input`` and ``grad_input`` are of the first.
+    arriving, leaving : tuple of Share
+        Where several take its output, in a graph: what came back from each, ``grad_output`` in
+        all; and of a graph whose input several take, ``grad_input`` in all.
     """
 
     path: str
@@ -60,6 +68,9 @@ class Step:
     grad_input: Array | None = field(repr=False)
     parameters: dict[str, Array] = field(repr=False)
     gradients: dict[str, Array] = field(repr=False)
+    taken: tuple[Taken, ...] = ()
+    arriving: tuple[Share, ...] = ()
+    leaving: tuple[Share, ...] = ()
 
     @property
     def elementwise(self) -> bool:
@@ -137,8 +148,8 @@ class Trace:
 
     @property
     def leaves(self) -> tuple[Step, ...]:
-        """The steps that are no containers: what computes."""
-        return tuple(step for step in self.steps if not step.container)
+        """The layers that are no containers, and the loss: what computes."""
+        return tuple(step for step in self.steps if not step.container and not step.taken)
 
 
 def trace(
@@ -204,13 +215,22 @@ class _Notes:
         self.found: dict[int, dict[str, Any]] = {}
         self.order: list[tuple[str, Function, int]] = []
         self.guests: list[StandIn] = []
+        self.graphs: dict[str, Graph] = {}
         for i, outer in enumerate(model.layers):
             for path, layer in outer.named_layers(str(i)):
                 self.order.append((path, layer, path.count(".")))
+                if isinstance(layer, Graph):
+                    self.graphs[path] = layer
         self.order.append((LOSS, model.cost, 0))
         for _, thing, _ in self.order:
             self.guests.append(StandIn(thing, "forward", self._around(thing, "forward")))
             self.guests.append(StandIn(thing, "backward", self._around(thing, "backward")))
+        for path, graph in self.graphs.items():
+            for i, join in enumerate(graph.joins, start=1):
+                if join is not None:
+                    self.order.append((f"{path}.{i}", join, path.count(".") + 1))
+                    for way in ("forward", "backward"):
+                        self.guests.append(StandIn(join, way, self._around_join(join, way)))
 
     def leave(self) -> None:
         """Look no more."""
@@ -221,7 +241,13 @@ class _Notes:
         """Return what was written down, in the order of the way forward."""
         reached = [row for row in self.order if {"forward", "backward"} <= set(self._of(row[1]))]
         reached.sort(key=lambda row: int(self._of(row[1])["turn"]))
-        return tuple(self._step(*row) for row in reached)
+        self.arriving, self.leaving = shares(self.found, self.graphs)
+        return tuple(
+            self._join(path, thing, depth)
+            if isinstance(thing, Join)
+            else self._step(path, thing, depth)
+            for path, thing, depth in reached
+        )
 
     def _of(self, thing: Function) -> dict[str, Any]:
         return self.found.setdefault(id(thing), {})
@@ -246,6 +272,41 @@ class _Notes:
 
         return around
 
+    def _around_join(
+        self, join: Join, way: str
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        def around(original: Callable[..., Any]) -> Callable[..., Any]:
+            def noted(*arguments: Any) -> Any:
+                notes = self._of(join)
+                notes.setdefault("turn", len(self.found))
+                result = original(*arguments)
+                if way == "forward":
+                    notes[way] = ([np.array(value) for value in arguments[0]], np.array(result))
+                else:
+                    notes[way] = (np.array(arguments[0]), [np.array(back) for back in result])
+                return result
+
+            return noted
+
+        return around
+
+    def _join(self, path: str, join: Join, depth: int) -> Step:
+        values, y = self._of(join)["forward"]
+        grad, backs = self._of(join)["backward"]
+        above, _, number = path.rpartition(".")
+        what, inputs, *_ = self.graphs[above].nodes[int(number) - 1]
+        return Step(
+            path=path, name=f"v{number} = {joined_words(what, inputs)}",
+            thing=_copy_with_kept(join), depth=depth, container=False,
+            input=values[0], output=y, kept={}, grad_output=grad, grad_input=backs[0],
+            parameters={}, gradients={},
+            taken=tuple(
+                Taken(f"v{j}", value, back)
+                for j, value, back in zip(inputs, values, backs, strict=True)
+            ),
+            arriving=self.arriving.get(id(join), ()),
+        )  # fmt: skip
+
     def _step(self, path: str, thing: Function, depth: int) -> Step:
         notes = self._of(thing)
         x, y = notes["forward"]
@@ -265,6 +326,8 @@ class _Notes:
             grad_input=None if path != LOSS and _are_indices(thing, x) else grad_x,
             parameters={name: np.array(getattr(thing, name)) for name in own},
             gradients={name: np.array(getattr(thing, names[name])) for name in own},
+            arriving=self.arriving.get(id(thing), ()),
+            leaving=self.leaving.get(id(thing), ()),
         )
 
 

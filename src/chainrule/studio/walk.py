@@ -106,7 +106,8 @@ def spoilt(found: Trace) -> tuple[Stop, str] | None:
             if not _finite(step.output):
                 return stop, "what it makes of finite numbers is too large, or not defined"
         else:
-            arrays = [step.grad_input, *step.gradients.values()]
+            backs = [each.back for each in step.taken]
+            arrays = [step.grad_input, *step.gradients.values(), *backs]
             if not all(array is None or _finite(array) for array in arrays):
                 return stop, "the gradient that leaves it is too large, or not defined"
     return None

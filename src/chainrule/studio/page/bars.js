@@ -1,7 +1,7 @@
 // How often values fall where: bars, with their counts under the pointer.
 export default {
   template: `
-    <figure class="bars">
+    <figure ref="figure" class="bars">
       <figcaption class="heat-caption">{{ title }}</figcaption>
       <svg ref="svg" :viewBox="'0 0 ' + wide + ' 40'" preserveAspectRatio="none" role="img" :aria-label="words"
            tabindex="0" data-keys @keydown="key" @pointermove="move" @pointerleave="at = null">
@@ -50,6 +50,6 @@ export default {
       if (event.key === "Escape") this.at = null;
       else if (step) { this.at = Math.max(0, Math.min(last, (this.at ?? -1) + step)); event.preventDefault(); }
     },
-    store(kind) { chainruleStudio.saveSvg(this.$refs.svg, this.label.replace(/[^\w]+/g, "-"), kind); },
+    store(kind) { chainruleStudio.saveBlock(this.$refs.figure, this.label.replace(/[^\w]+/g, "-"), kind); },
   },
 };

@@ -9,7 +9,9 @@ import numpy as np
 
 from chainrule.layer import Array
 from chainrule.layers import Add, Embedding, Linear, MultiHeadAttention, Residual
+from chainrule.layers.joins import Concatenated, MatrixProduct, Product, Sum
 from chainrule.studio.anatomy import Lane, Node, lanes, nodes
+from chainrule.studio.forks import Share
 from chainrule.studio.trace import LOSS, Step, Trace
 from chainrule.studio.walk import FORWARD, Stop
 
@@ -17,6 +19,7 @@ __all__ = ["Shown", "arrays_of", "number"]
 
 INPUT = "x"
 MOST_KEPT = 4  # arrays of those that forward keeps
+JOIN_SIGNS: dict[type, str] = {Sum: "+", Product: "·", MatrixProduct: "@"}
 ATTENTION = {
     "q": "Queries, a block for each head.", "k": "Keys.", "v": "Values.",
     "p": "What each step (a row) takes from which (a column): its attention.",
@@ -92,6 +95,8 @@ def arrays_of(
     if stop.way == FORWARD:
         if stop.path == LOSS:
             return _loss_forward(after, step, was) + _kept(step, was)
+        if step.taken:
+            return _join_forward(step, was)
         return _forward(after, before, step, was) + _kept(step, was)
     if stop.path == LOSS:
         assert step.grad_input is not None  # every loss has one
@@ -127,6 +132,43 @@ def _forward(found: Trace, before: Trace, step: Step, was: Step) -> list[Shown]:
     return [*arrays, Shown("y, out", step.output, was.output, sign)]
 
 
+def _join_forward(step: Step, was: Step) -> list[Shown]:
+    sign = JOIN_SIGNS.get(type(step.thing), ",")
+    arrays = [
+        Shown(f"{now.name}, in", now.value, then.value, sign if i else "")
+        for i, (now, then) in enumerate(zip(step.taken, was.taken, strict=True))
+    ]
+    name = step.name.partition(" ")[0]
+    return [*arrays, Shown(f"{name}, out", step.output, was.output, "→" if sign == "," else "=")]
+
+
+def _join_backward(step: Step, was: Step) -> list[Shown]:
+    names = [each.name for each in step.taken]
+    return [
+        Shown(f"∂L/∂{now.name}, by this way", now.back, then.back, "," if i else "→", gradient=True,
+              words=_handed(type(step.thing), names, i))
+        for i, (now, then) in enumerate(zip(step.taken, was.taken, strict=True))
+    ]  # fmt: skip
+
+
+def _handed(kind: type, names: list[str], i: int) -> str:
+    """Return in words what a join hands back to the ``i``-th of its values."""
+    if kind is Product:
+        return f"g times the other factors: g · {' · '.join(names[:i] + names[i + 1 :])}."
+    if kind is MatrixProduct:
+        return f"{names[0]}ᵀ g." if i else f"g {names[1]}ᵀ."
+    return "Its part of g." if kind is Concatenated else "g as it is: a sum hands it to each."
+
+
+def _of_a_fork(now: tuple[Share, ...], then: tuple[Share, ...], first: str) -> list[Shown]:
+    """Return what came back to one value from each that took it, to be added."""
+    return [
+        Shown(f"Back to {a.value} through {a.node}", a.back, b.back, "+" if i else first,
+              gradient=True)
+        for i, (a, b) in enumerate(zip(now, then, strict=True))
+    ]  # fmt: skip
+
+
 def _loss_forward(found: Trace, step: Step, was: Step) -> list[Shown]:
     y = np.asarray(found.y)
     return [
@@ -157,12 +199,21 @@ def _backward(
     found: Trace, before: Trace, step: Step, was: Step, output: tuple[int, ...] | None
 ) -> list[Shown]:
     ways = _ways(found, step)
-    choosing = step.grad_input is not None and not step.elementwise and not ways
+    branching = bool(ways or step.taken or step.leaving)
+    choosing = step.grad_input is not None and not step.elementwise and not branching
     g = Shown("g = ∂L/∂y, arriving", step.grad_output, was.grad_output, output=choosing,
               gradient=True)  # fmt: skip
     arrays = [g]
+    fork: list[Shown] = []
+    if step.arriving:
+        fork = _of_a_fork(step.arriving, was.arriving, "")
+        arrays = [replace(g, sign="=")]
+    if step.taken:
+        return [*fork, *arrays, *_join_backward(step, was)]
     sign = "="
-    if ways:
+    if step.leaving:
+        arrays += _of_a_fork(step.leaving, was.leaving, "→")
+    elif ways:
         for i, lane in enumerate(ways):
             (_, now), (_, then) = (_of_lane(t, step.path, lane) for t in (found, before))
             arrays.append(Shown(f"Back {_name(lane)}", now, then, "+" if i else "→",
@@ -171,7 +222,7 @@ def _backward(
         arrays.append(Shown("∂y/∂x, place by place", step.local(), was.local(), "×"))
     elif step.grad_input is not None:
         local, output = _row_of_jacobian(step, was, output)
-        arrays = [replace(g, chosen=output), local]
+        arrays = [replace(arrays[0], chosen=output), local]
         sign = "Σ ="
     if step.grad_input is not None and was.grad_input is not None:
         first = step.path == found.steps[0].path
@@ -180,7 +231,7 @@ def _backward(
             Shown("∂L/∂x, leaving", step.grad_input, was.grad_input, sign, gradient=True,
                   place=INPUT if editable else "", image=first)
         )  # fmt: skip
-    return arrays + [
+    return fork + arrays + [
         Shown(f"∂L/∂{name.replace('_', ' ')}", grad, was.gradients[name], gradient=True,
               place=f"{step.path}.{name}", kernels=grad.ndim == 4, row=1)
         for name, grad in step.gradients.items()

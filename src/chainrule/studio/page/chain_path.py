@@ -51,6 +51,7 @@ class PathView:
         self.painted = 0.0
         self.client = context.client
         self.box = w.block("walk", "nav").props('aria-label="The walk" tabindex="-1"')
+        w.saving("the walk", self.box)
 
     def show(
         self, found: Trace, build: int, image: tuple[int, int] | None, *, running: bool
@@ -62,7 +63,7 @@ class PathView:
             self.drawn, self.stops, self.links, self.at = now, now[1], [], None
             self.box.clear()
             with self.box:
-                self._row(nodes(found), "walk-line")
+                self._row(nodes(found, joins=True), "walk-line")
             self.painted = 0.0
         if running and time.monotonic() < self.painted + PAUSE:
             return

@@ -57,6 +57,7 @@ class _ChainRule:
         self.place: Place | None = None
         self.output: tuple[int, ...] | None = None
         self.shown, self.mode = "after", ""
+        self.compared = self.tab.query.get("compare") == "yes"
         self.build = 0
         self.last_state: object = None
         self.last_shown = 0.0
@@ -73,8 +74,10 @@ class _ChainRule:
         self.facts = w.text("", classes="facts walk-facts")
         self.facts.props["role"] = "status"
         self._broken()
-        self.view = StepView(tab, self.pick, self.choose_output)
-        self.touch = Touch(tab, self.change, self.take_back)
+        self.view = StepView(
+            tab, self.pick, self.choose_output, tab.query.get("code") == "all", self.on_code
+        )
+        self.touch = Touch(tab, self.change, self.take_back, self.on_compare)
         self.view.code_below()
         tab.on_frame(self.show_frame)
         if words:
@@ -175,6 +178,8 @@ class _ChainRule:
         self.touch.show(
             before, after, self.place, self.edits, split, index, training=self._mode() == TRAINING
         )
+        if self.compared and (frame.state != RUNNING or not self.touch.has_told):
+            await self.touch.tell()
 
     def _trace(self, edits: tuple[Edit, ...]) -> Trace:
         views, training = self.tab.views, self._mode() == TRAINING
@@ -273,7 +278,9 @@ class _ChainRule:
     # -- what is done ---------------------------------------------------------------------------
 
     def _remember(self) -> None:
-        self.tab.remember(
+        self.compared = False  # it was of another place, or of other numbers
+        self.tab.visit(
+            compare=None,
             split=self.split, sample=None if self.split == BATCH else self.sample,
             layer=self.at.path, way=self.at.way, mode=self.mode or None,
             edits=edits_as_words(self.edits),
@@ -339,6 +346,15 @@ class _ChainRule:
         """Choose a number to change."""
         self.place = place
         self._remember()
+
+    def on_compare(self) -> None:
+        """Remember that the gradient was compared."""
+        self.compared = True
+        self.tab.visit(compare="yes")
+
+    def on_code(self, shown: bool) -> None:
+        """Remember whether all lines are shown, those too that are called besides."""
+        self.tab.remember(code="all" if shown else None)
 
     def choose_output(self, output: tuple[int, ...]) -> None:
         """Choose the output whose derivatives are shown."""

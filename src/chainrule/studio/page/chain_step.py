@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.layers import Graph
 from chainrule.studio.edits import Place
+from chainrule.studio.forks import Share
 from chainrule.studio.formulas import documentation, formulas_of, remark, summary_line
 from chainrule.studio.layout import arrange
 from chainrule.studio.page import widgets as w
@@ -24,6 +26,7 @@ __all__ = ["StepView"]
 
 SIDE, CELL = 208, 26  # pixels: of a picture, of a cell at most
 LINES = 14  # of a docstring
+FORK = r"\bar v_j = \sum_{i \text{ takes } j} \bar v_i \frac{\partial v_i}{\partial v_j}"
 LONG = 40  # signs of a formula that must be set smaller
 MARKUP = re.compile(r"\\(frac|bar|hat|partial|cdot|sum|operatorname)\b|[{}\\,^_ ]")
 
@@ -36,7 +39,10 @@ class StepView:
         tab: Tab,
         pick: Callable[[Place], Any],
         choose_output: Callable[[tuple[int, ...]], Any],
+        all_code: bool,
+        on_code: Callable[[bool], Any],
     ) -> None:
+        self.all_code, self.on_code = all_code, on_code
         self.tab, self.pick, self.choose_output = tab, pick, choose_output
         self.shown: Any = None
         self.pictures: list[tuple[HeatMap, Any, w.Text, w.Text]] = []
@@ -102,7 +108,7 @@ class StepView:
                 w.text(step.name, "code", "step-name")
                 self._words(step, forward)
                 self.link = None
-                if not step.container:
+                if not step.container and not step.taken:
                     self.link = w.link("See it in The net", "/net", "step-link")
             with w.block("step-right", "section").props('aria-label="Arrays"'):
                 for row in sorted({each.row for each in arrays}):
@@ -140,6 +146,15 @@ class StepView:
                 w.text("\n".join(words), classes="step-docs")
             lack = "Its docstring has no formula for this way" if any(words) else "No docstring"
             w.text(f"{lack}: the lines below say what it does.", classes="aside")
+        shared = () if forward else _shared(step)
+        if shared:
+            value, nodes = shared[0].value, [share.node for share in shared]
+            w.text(
+                f"{value} is taken by {', '.join(nodes[:-1])} and {nodes[-1]}. A change of it reaches the loss by each of these "
+                "ways, and what it does there adds up: its gradient is the sum of theirs.",
+                classes="step-remark step-fork",
+            )  # fmt: skip
+            w.maths(FORK)
         if said := remark(step.thing):
             w.text(said, classes="step-remark")
 
@@ -172,6 +187,11 @@ class StepView:
             more = w.text(each.words, classes="aside step-more-words")
         self.pictures.append((picture, places, caption, more))
 
+    def _toggled(self, event: Any) -> None:
+        if bool(event.args) != self.all_code:
+            self.all_code = bool(event.args)
+            self.on_code(self.all_code)
+
     def _source(self, step: Step, way: str) -> None:
         shown = source(step.thing, way)
         if shown is None:
@@ -179,16 +199,28 @@ class StepView:
             return
         w.SourceLines(shown, working(shown))
         more = [(name, source(step.thing, name)) for name in helpers(step.thing, way)]
+        adding = source(Graph, "_sum") if way != FORWARD and _shared(step) else None
+        if adding is not None:  # the graph adds up what comes back to one value
+            w.SourceLines(adding, working(adding))
+            more = [(name, lines) for name, lines in more if lines != adding]
         for name, lines in more:
             if lines is not None and not name.startswith("_"):
                 w.SourceLines(lines, working(lines))
         hidden = [(name, lines) for name, lines in more if lines is not None and name[0] == "_"]
         if hidden:
-            with w.block("step-helpers", "details"):
+            box = w.block("step-helpers", "details")
+            box.props["open"] = self.all_code
+            box.on("toggle", self._toggled, js_handler="event => emit(event.target.open)")
+            with box:
                 names = ", ".join(name for name, _ in hidden)
                 w.text(f"What it calls besides: {names}", "summary")
                 for _, lines in hidden:
                     w.SourceLines(lines, working(lines))
+
+
+def _shared(step: Step) -> tuple[Share, ...]:
+    """Return what comes back to one value from several, if that is so at a step."""
+    return step.arriving or step.leaving
 
 
 def _inside(index: tuple[int, ...], shape: tuple[int, ...]) -> bool:

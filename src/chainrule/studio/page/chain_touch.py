@@ -22,9 +22,10 @@ class Touch:
 
     def __init__(
         self, tab: Tab, change: Callable[[float], Any],
-        take_back: Callable[[Place | None], Any],
+        take_back: Callable[[Place | None], Any], on_compare: Callable[[], Any],
     ) -> None:  # fmt: skip
-        self.tab = tab
+        self.tab, self.on_compare = tab, on_compare
+        self.has_told = False
         self.place: Place | None = None
         self.asked: Any = None
         self.gradient = math.nan
@@ -98,9 +99,15 @@ class Touch:
         )
 
     async def compare(self) -> None:
-        """Compare the gradient with the difference quotient."""
-        if self.place is None or self.asked is None:
+        """Compare the gradient with the difference quotient, and have it remembered."""
+        self.on_compare()
+        await self.tell()
+
+    async def tell(self) -> None:
+        """Say what the difference quotient is, and whether it agrees, if that is not said yet."""
+        if self.place is None or self.asked is None or self.numbers.text:
             return
+        self.has_told = True
         if self.token:
             self.numbers.show("A token has no derivative, so there is nothing to compare.")
             return

@@ -20,8 +20,10 @@ export default {
       <div class="buttons draw-tools">
         <button type="button" class="button" :disabled="!strokes.length" @click="undo">Undo</button>
         <button type="button" class="button" :disabled="!strokes.length" @click="clear">Clear</button>
-        <button type="button" class="button" :disabled="!strokes.length" @click="save"
+        <button type="button" class="button" :disabled="!strokes.length" @click="save('png')"
                 aria-label="Save the drawing as PNG">PNG</button>
+        <button type="button" class="button" :disabled="!strokes.length" @click="save('svg')"
+                aria-label="Save the drawing as SVG">SVG</button>
       </div>
     </div>`,
   props: { map: String, rows: Number, columns: Number, place: Array, blank: Number, drawing: String },
@@ -62,6 +64,9 @@ export default {
     up() {
       if (!this.line) return;
       this.strokes.push(this.line);
+      // What an address cannot hold is not drawn either: every second point goes, so a link shows just this.
+      while (written(this.strokes).length > LONGEST && this.strokes.some((line) => line.length > 2))
+        this.strokes = this.strokes.map((line) => line.filter((_, i) => i % 2 === 0 || i === line.length - 1));
       this.line = null;
       this.paint();
       this.send();
@@ -111,9 +116,18 @@ export default {
       let text = "";
       for (let i = 3; i < pixels.length; i += 4) text += String.fromCharCode(pixels[i]);
       const words = this.line ? null : written(this.strokes);
-      this.$emit("drawn", { ink: btoa(text), drawing: words && words.length > LONGEST ? null : words });
+      this.$emit("drawn", { ink: btoa(text), drawing: words && words.length > LONGEST ? "" : words });
     },
-    save() {
+    // The strokes as strokes; what lies over them as a picture.
+    asSvg() {
+      const style = `fill="none" stroke="${chainruleStudio.variable("--ink")}" stroke-width="17" stroke-linecap="round" stroke-linejoin="round"`;
+      const paths = this.strokes.map(([first, ...rest]) => `<path ${style} d="M${first}L${(rest.length ? rest : [[first[0] + 0.1, first[1]]]).join("L")}"/>`);
+      return `<svg xmlns="http://www.w3.org/2000/svg" width="${SIDE}" height="${SIDE}" viewBox="0 0 ${SIDE} ${SIDE}">`
+        + `<rect width="${SIDE}" height="${SIDE}" fill="${chainruleStudio.variable("--paper")}"/>${paths.join("")}`
+        + `<image width="${SIDE}" height="${SIDE}" href="${this.$refs.over.toDataURL()}"/></svg>`;
+    },
+    save(kind) {
+      if (kind === "svg") return chainruleStudio.saveText(this.asSvg(), SIDE, SIDE, "drawing", kind);
       const sheet = Object.assign(document.createElement("canvas"), { width: SIDE, height: SIDE });
       const context = sheet.getContext("2d");
       context.fillStyle = chainruleStudio.variable("--paper");

@@ -76,12 +76,13 @@ class _Net:
         self.flow = w.block("net-flow").props(
             'role="region" tabindex="0" data-keys aria-label="Layers from left to right"'
         )
+        w.saving("the net", self.flow)
         self.detail = w.block("net-detail", "section").props('aria-label="The chosen layer"')
         tab.on_frame(self.show_frame)
 
     def _sample_row(self) -> None:
         with w.block("net-sample", "section").props('aria-label="Sample"'):
-            self.picture = Sheet("sample", scale="ink", side=84)
+            self.picture = Sheet("sample", scale="ink", side=84, save=True)
             self.splits = w.Choice("Samples", SPLITS, self.split, self.on_split)
             self.number = w.Number("Sample", self.index, self.on_index, least=0, step="1")
             with w.block("buttons"):
@@ -342,7 +343,7 @@ class _Net:
     def choose(self, path: str) -> None:
         """Show more of a layer."""
         self.layer, self.shown = path, 0.0
-        self.tab.remember(layer=path)
+        self.tab.visit(layer=path)
         self.mark()
         self.tab.refresh()
 
@@ -365,7 +366,7 @@ class _Net:
         self.tab.say("" if 0 <= index <= last else f"The samples are 0 to {last:,}.")
         self.index, self.shown = max(0, min(index, last)), 0.0
         self.number.show(self.index)
-        self.tab.remember(split=self.split, sample=self.index)
+        self.tab.visit(split=self.split, sample=self.index)
         self.mark()
         self.tab.refresh()
 

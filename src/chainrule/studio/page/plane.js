@@ -68,6 +68,8 @@ export default {
     store(kind) {
       const { ground, dots } = this.$refs, both = Object.assign(document.createElement("canvas"), { width: dots.width, height: dots.height });
       const context = both.getContext("2d");
+      context.fillStyle = chainruleStudio.variable("--paper");
+      context.fillRect(0, 0, both.width, both.height);
       context.drawImage(ground, 0, 0, both.width, both.height);
       context.drawImage(dots, 0, 0);
       chainruleStudio.saveCanvas(both, this.label.replace(/[^\w]+/g, "-"), kind);

@@ -10,7 +10,7 @@ function ticks(low, high, count) {
 
 export default {
   template: `
-    <figure class="plot">
+    <figure ref="figure" class="plot">
       <figcaption class="plot-head">
         <span class="plot-title">{{ title }}</span>
         <span class="plot-legend">
@@ -36,15 +36,16 @@ export default {
       </svg>
       <div class="heat-foot"><span class="heat-read" aria-live="polite">{{ at === null ? xlabel : xlabel + ' ' + (power ? number(10 ** at) : at) }}</span>
         <span class="heat-save">
-          <button type="button" v-if="logable" :aria-pressed="String(log)" @click="log = !log">log</button>
+          <button type="button" v-if="logable" :aria-pressed="String(log)" @click="log = !log; $emit('log', log)">log</button>
           <button type="button" @click="store('png')" :aria-label="'Save ' + title + ' as PNG'">PNG</button>
           <button type="button" @click="store('svg')" :aria-label="'Save ' + title + ' as SVG'">SVG</button>
         </span></div>
     </figure>`,
   props: { series: String, title: String, xlabel: String, empty: String, unit: Array, logable: Boolean,
-    power: Boolean, mark: { type: Number, default: null } }, // power: x is the power of ten
-  data: () => ({ width: 480, height: 168, at: null, log: false,
-    left: LEFT, right: RIGHT, top: TOP, bottom: BOTTOM }),
+    power: Boolean, logged: Boolean, mark: { type: Number, default: null } }, // power: x is the power of ten
+  emits: ["log"],
+  data() { return { width: 480, height: 168, at: null, log: this.logged,
+    left: LEFT, right: RIGHT, top: TOP, bottom: BOTTOM }; },
   computed: {
     shown() { return JSON.parse(this.series); },
     all() { return this.shown.flatMap((s) => s.points).filter((p) => Number.isFinite(p[1]) && (!this.log || p[1] > 0)); },
@@ -110,6 +111,6 @@ export default {
       if (event.key === "Escape") this.at = null;
       else if (step) { this.at = Math.max(a, Math.min(b, (this.at ?? b) + (this.power ? step * (b - a) / 50 : Math.round(step * Math.max(1, (b - a) / 50))))); event.preventDefault(); }
     },
-    store(kind) { chainruleStudio.saveSvg(this.$refs.svg, this.title.replace(/[^\w]+/g, "-"), kind); },
+    store(kind) { chainruleStudio.saveBlock(this.$refs.figure, this.title.replace(/[^\w]+/g, "-"), kind); },
   },
 };

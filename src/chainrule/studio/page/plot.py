@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from nicegui.element import Element
 
@@ -30,6 +31,10 @@ class Plot(Element, component="plot.js"):
         What the axis shows at least; without it it begins at 0.
     logable : bool
         Whether the axis can be made logarithmic.
+    log : bool
+        Whether it is so at first.
+    on_log : function (log), optional
+        Is called when somebody has it otherwise.
     power : bool
         Whether x is the power of ten of what is meant, as of a learning rate.
     """
@@ -44,13 +49,17 @@ class Plot(Element, component="plot.js"):
         unit: tuple[float, float] | None = None,
         logable: bool = False,
         power: bool = False,
+        log: bool = False,
+        on_log: Callable[[bool], Any] | None = None,
     ) -> None:
         super().__init__()
         self.names = names
         self.props.update(
             title=title, xlabel=xlabel, empty=empty, unit=None if unit is None else list(unit),
-            logable=logable, power=power, mark=None, series=self._series({}),
+            logable=logable, power=power, mark=None, series=self._series({}), logged=log,
         )  # fmt: skip
+        if on_log is not None:
+            self.on("log", lambda event: on_log(bool(event.args)))
 
     def show(self, curves: Mapping[str, Points], mark: float | None = None) -> None:
         """Show curves, by their names; and a line at an x, if one is to be marked."""

@@ -255,7 +255,7 @@ class _Predict:
         if self.teaching is not None:
             self.teaching.start_over()
         self._take(int(number))
-        self.tab.remember(sample=int(number), drawing=None, x=None)
+        self.tab.visit(sample=int(number), drawing=None, x=None)
         self.tab.refresh()
 
     def _take(self, number: int) -> None:

@@ -35,13 +35,15 @@ class Bars:
         self.shares: Array = np.zeros(0)
         self.before: Array = np.zeros(0)
         self.made: list[tuple[w.Text, Any, Any, w.Text]] = []
-        with w.block("bars", "ol"):
+        box = w.block("bars", "ol")
+        with box:
             for name in classes[:MOST_BARS]:
                 with w.block("bar", "li"):
                     title = w.text(name, "span", "bar-name")
                     with w.block("bar-track"):
                         before, now = w.block("bar-before"), w.block("bar-now")
                     self.made.append((title, now, before, w.text("–", "span", "bar-share")))
+        w.saving("the answer", box)
         left = len(classes) - MOST_BARS
         if left > 0:
             w.text(f"The {MOST_BARS} likeliest of {len(classes)} classes.", classes="aside")

@@ -183,7 +183,7 @@ class _Classes:
     def pick(self, true: int, predicted: int) -> None:
         """Show the samples of a cell."""
         self.cell = (true, predicted)
-        self.tab.remember(cell=f"{true}-{predicted}")
+        self.tab.visit(cell=f"{true}-{predicted}")
         if self.judged is not None:
             self._show_cell(self.judged)
 

@@ -29,25 +29,29 @@ class RunTable(Element, component="runs.js"):
     ----------
     words, order : str
         What is filtered and sorted by at first; ``"-made"`` is the other way round.
+    every : bool
+        Whether all are shown, however many they are, and not the first hundred.
     on_choose, on_open : function (name)
-    on_state : function (words, order)
-        Is called when it is filtered or sorted otherwise.
+    on_state : function (words, order, every)
+        Is called when it is filtered or sorted otherwise, or all are shown.
     """
 
     def __init__(
         self,
         words: str,
         order: str,
+        every: bool,
         on_choose: Callable[[str], Any],
         on_open: Callable[[str], Any],
-        on_state: Callable[[str, str], Any],
+        on_state: Callable[[str, str, bool], Any],
     ) -> None:
         super().__init__()
         name = order.removeprefix("-")
         name, down = (name, order[:1] == "-") if name in ORDERS else ("made", True)
         self.props.update(
-            rows="[]", chosen=[], first={"words": words[:MOST_WORDS], "order": name, "down": down}
-        )
+            rows="[]", chosen=[],
+            first={"words": words[:MOST_WORDS], "order": name, "down": down, "all": every},
+        )  # fmt: skip
         self.on("choose", lambda event: on_choose(str(event.args)))
         self.on("open", lambda event: on_open(str(event.args)))
 
@@ -55,8 +59,9 @@ class RunTable(Element, component="runs.js"):
             given = event.args if isinstance(event.args, dict) else {}
             sign = "-" if given.get("down") else ""
             return on_state(
-                str(given.get("words", ""))[:MOST_WORDS], f"{sign}{given.get('order', 'made')}"
-            )
+                str(given.get("words", ""))[:MOST_WORDS], f"{sign}{given.get('order', 'made')}",
+                bool(given.get("all")),
+            )  # fmt: skip
 
         self.on("state", state)
 

@@ -37,11 +37,11 @@ export default {
           </tbody>
         </table>
       </div>
-      <button v-if="found.length > shown.length" type="button" class="button" @click="all = true">Show all {{ found.length.toLocaleString("en") }}</button>
+      <button v-if="found.length > shown.length" type="button" class="button" @click="all = true; tell()">Show all {{ found.length.toLocaleString("en") }}</button>
     </div>`,
   props: { rows: String, chosen: Array, first: Object },
   emits: ["choose", "open", "state"],
-  data() { return { words: this.first.words, order: this.first.order, down: this.first.down, all: false, narrow: NARROW.matches, columns: COLUMNS, id: `runs-${++count}` }; },
+  data() { return { words: this.first.words, order: this.first.order, down: this.first.down, all: this.first.all, narrow: NARROW.matches, columns: COLUMNS, id: `runs-${++count}` }; },
   computed: {
     runs() { return JSON.parse(this.rows); },
     found() {
@@ -70,6 +70,6 @@ export default {
       this.order = key;
       this.tell();
     },
-    tell() { this.$emit("state", { words: this.words, order: this.order, down: this.down }); },
+    tell() { this.$emit("state", { words: this.words, order: this.order, down: this.down, all: this.all }); },
   },
 };

@@ -47,6 +47,7 @@ class _Runs:
         names = [name for name in query.get("runs", "").split("/") if name]
         self.chosen = list(dict.fromkeys(names))[:MOST_CHOSEN]
         self.picture = query["picture"] if query.get("picture") in PICTURES else ""
+        self.logs = {name for name in query.get("log", "").split(",") if name in COLUMNS}
         self.wish: Callable[[], Any] | None = None
         w.heading("Runs", 1, "title")
         w.text(
@@ -56,8 +57,9 @@ class _Runs:
         self._questions()
         self.words = w.text("Reading…", classes="facts").props("role=status")
         self.table = RunTable(
-            query.get("words", ""), query.get("sort", ""), self.choose, self.open, self.on_state
-        )
+            query.get("words", ""), query.get("sort", ""), query.get("all") == "yes",
+            self.choose, self.open, self.on_state,
+        )  # fmt: skip
         self.beside = w.block("runs-beside")
         tab.on_frame(self.show_frame)
         ui.timer(LOOK, self.read, immediate=True)
@@ -116,13 +118,22 @@ class _Runs:
             self.chosen.remove(name)
         elif self._past(name) is not None:
             self.chosen = [*self.chosen, name][-MOST_CHOSEN:]
-        self.tab.remember(runs="/".join(self.chosen))
+        self.tab.visit(runs="/".join(self.chosen))
         self.table.show(self.runs or (), self.chosen)
         await self.draw()
 
-    def on_state(self, words: str, order: str) -> None:
-        """Remember how the table is filtered and sorted."""
-        self.tab.remember(words=words, sort=None if order == "-made" else order)
+    def on_state(self, words: str, order: str, every: bool) -> None:
+        """Remember how the table is filtered and sorted, and whether all of it is shown."""
+        self.tab.remember(
+            words=words, sort=None if order == "-made" else order, all="yes" if every else None
+        )
+
+    def _on_log(self, column: str) -> Callable[[bool], None]:
+        def change(log: bool) -> None:
+            self.logs = self.logs | {column} if log else self.logs - {column}
+            self.tab.remember(log=",".join(sorted(self.logs)))
+
+        return change
 
     async def draw(self) -> None:
         """Show the chosen runs side by side."""
@@ -157,6 +168,7 @@ class _Runs:
                     Plot(
                         title, tuple(r.name for r in drawn), xlabel="epoch", unit=unit,
                         logable=unit is None, empty="no number in any epoch",
+                        log=column in self.logs, on_log=self._on_log(column),
                     ).show(curves)  # fmt: skip
         if not any(r.curves for r in drawn):
             w.text("No epoch of it has ended yet: there are no curves.", classes="facts")
@@ -190,7 +202,7 @@ class _Runs:
     async def on_picture(self, name: str) -> None:
         """Show other pictures of the chosen runs."""
         self.picture = name
-        self.tab.remember(picture=name)
+        self.tab.visit(picture=name)
         await self.draw()
 
     async def _pictures(self, block: Any, drawn: list[Past]) -> None:
@@ -206,6 +218,7 @@ class _Runs:
                 image = ui.element("img")
                 image.props["alt"] = f"{PICTURES[self.picture]}, of {run.name}"
                 image.props["src"] = f"data:image/png;base64,{base64.b64encode(content).decode()}"
+                w.saving(f"{PICTURES[self.picture]} of {run.name}", image, "saveImage")
 
     # -- opening --------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ __all__ = ["LossAround", "RateSearch"]
 FROM = {"first": "the weights at first", "now": "those of now"}
 PLACES = {"11": "11 × 11", "15": "15 × 15", "21": "21 × 21", "31": "31 × 31"}
 REACHES = {"0.1": "a tenth", "0.5": "half", "1": "once", "2": "twice"}
+FIRST_PLACES, FIRST_REACH = "15", "1"
 LEAST_FALL = 0.05  # of the loss, below which a search says little
 MOST_SEED = 1 << 31
 DOUBLE = 0.5  # seconds between the clicks of a double click, at most
@@ -46,6 +47,14 @@ class _Search:
             self.bar.props.update({"max": "1", "value": "0", "aria-label": self.title})
             self.said = w.text("", classes="facts")
             self.said.props["role"] = "status"
+
+    def open(self, word: str, key: object) -> None:
+        """Begin what the address asks for, if just that is not known yet, and nothing runs."""
+        held = self.errands.look(self.kind)
+        if word in self.tab.query and (
+            held is None or (held.state != RUNNING and held.key != key)
+        ):  # fmt: skip
+            self.begin()
 
     async def press(self) -> None:
         """Begin it; or end it, if it runs."""
@@ -143,14 +152,12 @@ class RateSearch(_Search):
             )
             self.plot = Plot("Loss, smoothed", ("loss",), xlabel="learning rate", power=True)
             self.plot.set_visibility(False)
-        if "rate" in tab.query and self.errands.look(self.kind) is None:
-            self.begin()
+        self.open("rate", self.start)
 
     def on_start(self, value: str) -> None:
         """Begin with other weights the next time."""
         self.start = value
-        if "rate" in self.tab.query:
-            self.tab.remember(**self.state())
+        self.tab.remember(**{"from": value if value != "first" else None})
 
     def state(self) -> dict[str, object]:
         """Return what the address says of it."""
@@ -211,8 +218,9 @@ class LossAround(_Search):
     def __init__(self, tab: Tab) -> None:
         super().__init__(tab)
         query = tab.query
-        self.places = query["around"] if query.get("around") in PLACES else "15"
-        self.reach = query["reach"] if query.get("reach") in REACHES else "1"
+        places = query.get("around", query.get("places", ""))
+        self.places = places if places in PLACES else FIRST_PLACES
+        self.reach = query["reach"] if query.get("reach") in REACHES else FIRST_REACH
         seed = query.get("seed", "0")
         self.seed = int(seed) if seed.isascii() and seed.isdigit() and len(seed) < 10 else 0
         with w.block("results-part", "section").props("aria-labelledby=around-heading"):
@@ -236,8 +244,7 @@ class LossAround(_Search):
             )
             self.picture = Around()
             self.picture.set_visibility(False)
-        if "around" in query and self.errands.look(self.kind) is None:
-            self.begin()
+        self.open("around", self.key())
 
     def on(self, name: str) -> Callable[[str], Any]:
         """Return what changes a setting of the next look."""
@@ -246,6 +253,12 @@ class LossAround(_Search):
             setattr(self, name, value)
             if "around" in self.tab.query:
                 self.tab.remember(**self.state())
+            else:  # nobody has looked yet
+                self.tab.remember(
+                    places=self.places if self.places != FIRST_PLACES else None,
+                    reach=self.reach if self.reach != FIRST_REACH else None,
+                    seed=self.seed or None,
+                )
 
         return change
 
@@ -260,13 +273,19 @@ class LossAround(_Search):
 
     def state(self) -> dict[str, object]:
         """Return what the address says of it."""
-        return {"around": self.places, "reach": self.reach, "seed": self.seed or None}
+        return {
+            "around": self.places, "reach": self.reach, "seed": self.seed or None, "places": None
+        }  # fmt: skip
+
+    def key(self) -> tuple[int, float, int]:
+        """Return the present settings, by which what is found is known."""
+        return int(self.places), float(self.reach), self.seed
 
     def begin(self) -> None:
         """Begin to look."""
-        size, reach = int(self.places), float(self.reach)
-        work = partial(search.around, size=size, reach=reach, seed=self.seed)
-        self.errands.begin(self.kind, (size, reach, self.seed), work)
+        size, reach, seed = self.key()
+        work = partial(search.around, size=size, reach=reach, seed=seed)
+        self.errands.begin(self.kind, self.key(), work)
 
     def show(self, held: Errand) -> None:
         """Show the picture."""
@@ -280,7 +299,11 @@ class LossAround(_Search):
         middle = losses[len(losses) // 2, len(losses) // 2]
         if not np.isfinite(middle):
             return "The loss of the net is no finite number: begin anew with a lower rate."
-        return f"In the middle, the net after {_many(held.step)}: loss {middle:.4g}."
+        words = f"In the middle, the net after {_many(held.step)}: loss {middle:.4g}."
+        if held.key != self.key():  # somebody chooses others, or has looked in another tab
+            size, reach = len(losses), held.result.reach
+            words += f" It is another look: {size} × {size} places, reach {reach:g}."
+        return words
 
     def forget(self) -> None:
         """Take away what was found for another net."""

@@ -68,7 +68,7 @@ def is_full() -> bool:
 def _page(session: Session, views: Views) -> None:
     ui.add_head_html(
         '<meta name="color-scheme" content="light dark">'
-        '<script src="/studio/studio.js"></script>'
+        '<script src="/studio/studio.js"></script><script src="/studio/picture.js"></script>'
         '<link rel="stylesheet" href="/studio/studio.css">'
     )
     tabs: list[Tab] = []
@@ -80,7 +80,7 @@ def _page(session: Session, views: Views) -> None:
         w.link("Skip to the content", "#content", "skip")
         links = _header()
         controls = _Controls()
-        with w.block("content", "main").props("id=content tabindex=-1"):
+        with w.block("content").props("id=content tabindex=-1"):
             notice = w.text("", classes="notice")
             notice.props["role"] = "alert"
 
@@ -105,7 +105,14 @@ def _page(session: Session, views: Views) -> None:
 
                 return build
 
-            ui.sub_pages({"/": show("train"), **{f"/{name}": show(name) for name in PARTS}})
+            pages = ui.sub_pages({"/": show("train"), **{f"/{name}": show(name) for name in PARTS}})
+
+    def follow(address: str) -> None:
+        # What a part has written into the address since it was built, the pages do not know.
+        if tabs and not tabs[0].is_at(address):
+            pages.refresh()
+
+    ui.context.client.sub_pages_router.on_path_changed(follow)
 
     async def tick() -> None:
         if tabs:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from nicegui import background_tasks, context, run
 
@@ -79,6 +79,18 @@ class Tab:
 
     def remember(self, **query: object) -> None:
         """Write a state into the address, without loading anything; None takes a word away."""
+        self._write(query, "replace")
+
+    def visit(self, **query: object) -> None:
+        """Write a state into the address as one to come back to by the browser's back button."""
+        self._write(query, "push")
+
+    def is_at(self, address: str) -> bool:
+        """Return whether an address is the one of the present state."""
+        path, _, query = address.partition("?")
+        return path == self.link(self.part) and dict(parse_qsl(query, True)) == self.query
+
+    def _write(self, query: dict[str, object], how: str) -> None:
         for name, value in query.items():
             self.query.pop(name, None)
             if value not in (None, ""):
@@ -87,7 +99,7 @@ class Tab:
             return
         address = self.link(self.part, **self.query)
         # By the client: what was clicked may be gone from the page by now.
-        self._client.run_javascript(f"chainruleStudio.address({address!r})")
+        self._client.run_javascript(f"chainruleStudio.address({address!r}, {how!r})")
 
     # -- frames ---------------------------------------------------------------------------------
 

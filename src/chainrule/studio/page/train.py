@@ -68,7 +68,10 @@ class _Train:
     def _curves(self) -> None:
         with w.block("column curves", "section").props("aria-labelledby=curves-heading"):
             w.heading("Curves").props("id=curves-heading")
-            self.losses = Plot("Loss", ("trained on", "held out"), empty="press play", logable=True)
+            self.losses = Plot(
+                "Loss", ("trained on", "held out"), empty="press play", logable=True,
+                log=self.tab.query.get("log") == "loss", on_log=self.on_log,
+            )  # fmt: skip
             self.accuracy = Plot(
                 "Accuracy", ("held out",), unit=(0.0, 1.0), empty="after the first epoch"
             )
@@ -82,14 +85,14 @@ class _Train:
             first, self.build = self.build == 0, frame.build
             if not draft.waits:
                 await draft.follow(frame.recipe)
-                if self.tab.query:
-                    self.tab.remember(**draft.recipe.query())
+                self._remember()
             elif first:
                 await draft.show()
             if first and self.fault:
                 self.tab.say(self.fault)
         elif not draft.waits and not draft.plan.words and frame.recipe != draft.recipe:
-            await draft.follow(frame.recipe)  # learning rate or batch size, in another tab
+            await draft.follow(frame.recipe)  # learning rate or batch size, here or elsewhere
+            self._remember()
         if not self.tab.is_here():
             return
         self._mark_pending(frame)
@@ -99,6 +102,16 @@ class _Train:
         self.accuracy.set_visibility(not self.tab.session.data.regression)
         if isinstance(self.data.picture, PlanePicture):
             await self._show_plane(self.data.picture)
+
+    def _remember(self) -> None:
+        """Let an address that names a recipe name the one that is shown."""
+        recipe = self.draft.recipe.query()
+        if recipe.keys() & self.tab.query.keys():
+            self.tab.remember(**recipe)
+
+    def on_log(self, log: bool) -> None:
+        """Remember how the axis of the losses is."""
+        self.tab.remember(log="loss" if log else None)
 
     def show_plan(self, plan: Plan) -> None:
         """Say whether it is what is being trained."""

@@ -16,6 +16,7 @@ from chainrule.studio.recipe import OWN
 
 __all__ = ["NetColumn"]
 
+FIRST = "linear"  # kind of layer to add
 READY_MADE = {
     "linear": ("no hidden layer", ""),
     "one": ("one hidden layer", PLAIN),
@@ -34,7 +35,8 @@ class NetColumn:
         self.draft = draft
         self.shown: tuple[str, ...] | None = None
         self.texts: list[tuple[w.Text, w.Text, w.Text]] = []
-        self.kind = "linear"
+        kind = draft.tab.query.get("more", "")
+        self.kind = kind if kind in KINDS else FIRST
         with w.block("column column-wide", "section").props("aria-labelledby=net-heading"):
             w.heading("Net").props("id=net-heading")
             self.stack = w.block("stack", "ol")
@@ -48,7 +50,7 @@ class NetColumn:
                     ready[OWN] = f"the one of {own.name}"
                 self.ready = w.Choice("Or take one", ready, "", self.take)
                 self.what = w.text("", classes="aside")
-        self.choose(self.kind)
+        self._tell()
         draft.shows.append(self.show)
 
     def show(self, plan: Plan) -> None:
@@ -95,6 +97,11 @@ class NetColumn:
     def choose(self, kind: str) -> None:
         """Choose a kind of layer to add, and say what it does."""
         self.kind = kind
+        self._tell()
+        self.draft.tab.remember(more=None if kind == FIRST else kind)
+
+    def _tell(self) -> None:
+        kind = self.kind
         self.what.show(f"{KINDS[kind].label}: {KINDS[kind].what}.")
 
     async def add(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ __all__ = [
     "heading",
     "link",
     "maths",
+    "saving",
     "text",
 ]
 
@@ -94,6 +96,29 @@ def button(
         made.props["aria-keyshortcuts"] = keys
     made.on("click", lambda _: on_click(), js_handler="() => emit()")
     return made
+
+
+def saving(label: str, of: ui.element, how: str = "saveBlock") -> ui.element:
+    """Return the two buttons that save an element of the page as a picture.
+
+    Parameters
+    ----------
+    label : str
+        What it is, for screen readers and the name of the file.
+    of : element
+    how : {"saveBlock", "saveImage"}
+        Whether it is drawn, or is a picture itself.
+    """
+    name = re.sub(r"[^\w]+", "-", label)
+    with block("heat-save save-block") as box:
+        for kind in ("png", "svg"):
+            made = Text("button", kind.upper())
+            made.props.update({"type": "button", "aria-label": f"Save {label} as {kind.upper()}"})
+            of_page = f"document.getElementById({of.html_id!r})"
+            made.on(
+                "click", js_handler=f"() => chainruleStudio.{how}({of_page}, {name!r}, {kind!r})"
+            )
+    return box
 
 
 class Choice(ui.element, component="choice.js"):

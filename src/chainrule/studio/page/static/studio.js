@@ -68,17 +68,21 @@
     setTimeout(() => URL.revokeObjectURL(url), 1000);
   }
 
-  // A drawing with its styles written out, so that it looks alike outside the page.
-  function standalone(svg) {
+  // A copy of a drawing with its styles written out, so that it looks alike outside the page.
+  function styled(svg) {
     const copy = svg.cloneNode(true);
     const live = [svg, ...svg.querySelectorAll("*")], dead = [copy, ...copy.querySelectorAll("*")];
     const names = ["fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-linecap",
-      "stroke-linejoin", "font-family", "font-size", "font-weight", "text-anchor", "opacity"];
+      "stroke-linejoin", "font-family", "font-size", "font-weight", "text-anchor", "opacity", "vector-effect"];
     live.forEach((element, i) => {
       const style = getComputedStyle(element);
       dead[i].setAttribute("style", names.map((n) => `${n}:${style.getPropertyValue(n)}`).join(";"));
     });
-    const { width, height } = svg.getBoundingClientRect();
+    return copy;
+  }
+
+  function standalone(svg) {
+    const copy = styled(svg), { width, height } = svg.getBoundingClientRect();
     copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
     copy.setAttribute("width", width);
     copy.setAttribute("height", height);
@@ -90,18 +94,22 @@
     return new XMLSerializer().serializeToString(copy);
   }
 
-  function saveSvg(svg, name, kind) {
-    const text = standalone(svg);
+  // A drawing as a text: saved as it is, or drawn twice as large as on the page, as far as a canvas goes.
+  function saveText(text, width, height, name, kind) {
     if (kind === "svg") return download(`${name}.svg`, text, "image/svg+xml");
-    const { width, height } = svg.getBoundingClientRect();
-    const image = new Image();
+    const times = Math.min(2, 16000 / Math.max(width, height)), image = new Image();
     image.onload = () => {
       const canvas = Object.assign(document.createElement("canvas"),
-        { width: 2 * width, height: 2 * height });
+        { width: Math.ceil(times * width), height: Math.ceil(times * height) });
       canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
       canvas.toBlob((blob) => download(`${name}.png`, blob, "image/png"));
     };
     image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+  }
+
+  function saveSvg(svg, name, kind) {
+    const { width, height } = svg.getBoundingClientRect();
+    saveText(standalone(svg), width, height, name, kind);
   }
 
   function saveCanvas(canvas, name, kind, size = 512) {
@@ -118,15 +126,15 @@
   }
 
   globalThis.chainruleStudio = {
-    scale, floats, number, saveSvg, saveCanvas, variable, tellHidden,
+    scale, floats, number, saveSvg, saveCanvas, saveText, styled, variable, tellHidden,
     theme(next) {
       try { localStorage.setItem("chainrule-theme", next || (theme() === "dark" ? "light" : "dark")); } catch {}
       paint();
     },
-    address(path) {
+    address(path, how) {
       const here = location.pathname === "/" ? "/train" : location.pathname;
       if (path.split("?")[0] !== here) return;  // somebody has gone to another part meanwhile
-      if (location.pathname + location.search !== path) history.replaceState({ page: path }, "", path);
+      if (location.pathname + location.search !== path) history[`${how}State`]({ page: path }, "", path);
     },
     // Brings a stop of the walk into view, and the focus along if it is on another stop.
     reveal(stop, tries = 30) {
