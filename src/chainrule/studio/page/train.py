@@ -70,7 +70,11 @@ class _Train:
             w.heading("Curves").props("id=curves-heading")
             self.losses = Plot("Loss", ("trained on", "held out"), empty="press play", logable=True)
             self.accuracy = Plot(
-                "Accuracy", ("held out",), unit=(0.0, 1.0), empty="after the first epoch"
+                "Accuracy",
+                ("held out",),
+                unit=(0.0, 1.0),
+                empty="after the first epoch",
+                looks=("second",),
             )
 
     async def show_frame(self, frame: Frame) -> None:
