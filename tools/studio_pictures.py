@@ -31,7 +31,7 @@ PARTS = {
     "net": (EPOCHS, "net?split=test&sample=7", ".net-card"),
     "results": (EPOCHS, "results?cell=1-9", ".samples canvas"),
     "runs": (EPOCHS, "runs?runs=adam/lenet/sgd", ".plot-line"),
-    "chain-rule": (EPOCHS, "chain-rule?split=test&sample=7&layer=2&way=backward", "math"),
+    "chain-rule": (2, "chain-rule?split=test&sample=7&layer=2&way=backward", "math"),
 }
 FLAGS = "--headless --no-sandbox --disable-gpu --hide-scrollbars --disable-background-networking"
 
