@@ -20,16 +20,19 @@ EPOCHS = 8
 # A 7 as a person draws it, in the 224 by 224 pixels of the sheet.
 SEVEN = [(58, 56), (80, 51), (108, 50), (136, 49), (162, 48), (152, 74), (139, 100), (127, 128),
          (117, 156), (108, 190)]  # fmt: skip
+# A net with a branch, so that the walk has a way past the layers.
+BRANCH = "data=digits&net=linear-32,relu,residual&optimizer=adam&lr=0.003"
+# Past runs, as the command makes them.
+RUNS = {"sgd": [], "adam": ["--optimizer", "adam"], "lenet": ["--model", "lenet"]}
 # Each part in a state of its own: after so many epochs, at an address, and what to wait for there.
 PARTS = {
     "predict": (0, "predict?drawing={seven}", ".predict-said:has-text('7, ')"),
     "train": (EPOCHS, "train", ".plot-line"),
     "net": (EPOCHS, "net?split=test&sample=7", ".net-card"),
-    "chain-rule": (EPOCHS, "chain-rule?split=test&sample=7&layer=0&way=backward", "math"),
     "results": (EPOCHS, "results?cell=1-9", ".samples canvas"),
-    "runs": (EPOCHS, "runs", "h1"),
+    "runs": (EPOCHS, "runs?runs=adam/lenet/sgd", ".plot-line"),
+    "chain-rule": (2, "chain-rule?split=test&sample=7&layer=2&way=backward", "math"),
 }
-SHOWN = ["predict", "train", "net", "chain-rule", "results"]
 FLAGS = "--headless --no-sandbox --disable-gpu --hide-scrollbars --disable-background-networking"
 
 
@@ -49,6 +52,21 @@ def studio(folder):
             process.terminate()
 
 
+def train(folder):
+    """Make the past runs."""
+    for name, words in RUNS.items():
+        command = [sys.executable, "-m", "chainrule", "train", "digits", *words]
+        command += ["--epochs", str(EPOCHS), "--out", f"runs/{name}"]
+        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+
+def build(page, address, recipe):
+    """Build another net."""
+    page.goto(f"{address}train?{recipe}")
+    page.get_by_role("button", name=re.compile("Build it")).click()
+    page.locator(".readings .figure:has(dt:text-is('state')) dd:text-is('ready')").wait_for()
+
+
 def take(page, address, part, to):
     """Take the picture of a part."""
     _, path, sign = PARTS[part]
@@ -65,7 +83,7 @@ def take(page, address, part, to):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--to", type=Path, default=IMAGES)
-    parser.add_argument("--part", choices=PARTS, nargs="+", default=SHOWN)
+    parser.add_argument("--part", choices=PARTS, nargs="+", default=list(PARTS))
     parser.add_argument("--width", type=int, default=1280)
     parser.add_argument("--height", type=int, default=800)
     parser.add_argument("--dark", action="store_true")
@@ -83,9 +101,14 @@ def main():
             viewport={"width": options.width, "height": options.height},
             color_scheme="dark" if options.dark else "light",
         )
+        if "runs" in options.part:
+            train(folder)
         made = 0
-        for part in sorted(options.part, key=lambda part: PARTS[part][0]):
+        for part in sorted(options.part, key=list(PARTS).index):
             page.goto(f"{address}train")
+            if part == "chain-rule":
+                build(page, address, BRANCH)
+                made = 0
             while made < PARTS[part][0]:
                 made += 1
                 page.get_by_role("button", name="One epoch").click()

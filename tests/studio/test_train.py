@@ -28,7 +28,7 @@ def test_it_learns_the_digits(page):
 
 
 def test_a_net_is_built_by_hand(page, server):
-    choose(page, "A layer more", "tanh")
+    choose(page, "Add a layer", "tanh")
     page.get_by_role("button", name="Add the layer").click()
     page.locator(".layer-code", has_text="Tanh()").wait_for()
     page.get_by_label("units").fill("7")
@@ -48,7 +48,7 @@ def test_a_net_is_built_by_hand(page, server):
     page.get_by_text("This is not what is being trained.").wait_for()
     page.get_by_role("button", name="Keep what trains").click()
     page.locator(".layer-code", has_text="Linear(64, 7)").wait_for()
-    choose(page, "Or take one", "one")
+    choose(page, "Or take a whole net", "one")
     page.get_by_role("button", name="Build it, and give up 1 step", exact=True).click()
     wait_for(page, "step", "^0$")
 
@@ -160,16 +160,16 @@ def test_a_net_of_ones_own(start, tab, tmp_path):
     page.locator(".layer-code", has_text="Double()").wait_for()
     page.get_by_role("button", name="One epoch").click()
     wait_for(page, "epoch", "^1$")
-    choose(page, "Or take one", "one")
+    choose(page, "Or take a whole net", "one")
     page.get_by_role("button", name="Build it, and give up 23 steps").click()
     page.locator(".layer-code", has_text="ReLU()").wait_for()
-    choose(page, "Or take one", "own")
+    choose(page, "Or take a whole net", "own")
     page.locator(".layer-code", has_text="Double()").wait_for()
     page.goto("about:blank")
 
 
 def test_a_layer_that_does_not_fit_says_so_where_it_stands(page):
-    choose(page, "A layer more", "conv2d")
+    choose(page, "Add a layer", "conv2d")
     page.get_by_role("button", name="Add the layer").click()
     page.locator(".layer-fault", has_text="It works on images, and gets samples of").wait_for()
     page.get_by_text("This cannot be built: layer 3 does not fit.").wait_for()
@@ -220,7 +220,7 @@ def test_two_quick_clicks_on_double_the_rate(page):
 
 
 def test_a_double_click_on_remove_takes_one_layer(page):
-    choose(page, "Or take one", "two")
+    choose(page, "Or take a whole net", "two")
     page.locator(".layer").nth(4).wait_for()
     page.get_by_role("button", name="Remove Linear").first.dblclick()
     page.wait_for_function("document.querySelectorAll('.layer').length === 4")

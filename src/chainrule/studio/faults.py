@@ -21,8 +21,12 @@ def described(error: BaseException) -> str:
     --------
     >>> described(ValueError("the loss is NaN"))
     'the loss is NaN.'
+    >>> described(ValueError("train: the loss diverges."))
+    'The loss diverges.'
     """
     words = message(error).rstrip(".") + "."
+    if words.startswith("train: "):  # on the page it is plain what trains
+        words = words[7:8].upper() + words[8:]
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         file = Path(frame.filename)
         if file.is_relative_to(OURS) or "site-packages" in file.parts:

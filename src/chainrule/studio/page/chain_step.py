@@ -24,7 +24,7 @@ from chainrule.studio.walk import FORWARD, Stop, name_of
 
 __all__ = ["StepView"]
 
-SIDE, CELL = 208, 26  # pixels: of a picture, of a cell at most
+SIDE, WIDE, CELL = 192, 320, 24  # pixels: of a picture, of a flat one, of a cell at most
 LINES = 14  # of a docstring
 FORK = r"\bar v_j = \sum_{i \text{ takes } j} \bar v_i \frac{\partial v_i}{\partial v_j}"
 LONG = 40  # signs of a formula that must be set smaller
@@ -178,7 +178,7 @@ class StepView:
             picture = HeatMap(
                 each.array, each.name,
                 scale="ink" if image and each.place and not each.gradient else "diverging",
-                cell=max(1, min(CELL, SIDE // max(places.shape))), save=True,
+                cell=_cell(*places.shape), save=True,
                 on_pick=picked if each.place or each.output else None,
             )  # fmt: skip
             if each.place or each.output:
@@ -221,6 +221,11 @@ class StepView:
 def _shared(step: Step) -> tuple[Share, ...]:
     """Return what comes back to one value from several, if that is so at a step."""
     return step.arriving or step.leaving
+
+
+def _cell(rows: int, columns: int) -> int:
+    """Return the side of a cell in pixels; flat pictures may be wider than others."""
+    return max(1, min(CELL, SIDE // max(rows, columns)), min(4, SIDE // rows, WIDE // columns))
 
 
 def _inside(index: tuple[int, ...], shape: tuple[int, ...]) -> bool:

@@ -18,6 +18,7 @@ from chainrule.studio.data import Data
 from chainrule.studio.frame import RUNNING, Frame
 from chainrule.studio.page import widgets as w
 from chainrule.studio.page.bars import Bars
+from chainrule.studio.page.numbers import number
 from chainrule.studio.page.sheet import Sheet
 from chainrule.studio.page.tab import Tab
 from chainrule.studio.survey import ENOUGH, Figures
@@ -28,6 +29,7 @@ __all__ = ["show"]
 SPLITS = {"train": "to learn from", "test": "held out"}
 CELLS_OF_A_CARD = 1024  # numbers of a heat map in a card: 5 kB a layer and frame
 BETWEEN = 0.3  # seconds between two pictures of a training that runs
+SHEET, FOOT = 132, 28  # pixels: the highest picture in a card, and the words below it
 PAUSE = 1.0  # seconds between two looks at many samples while it trains
 
 
@@ -138,15 +140,19 @@ class _Net:
         is_number = sample.dtype.kind in "fiub"
         self.picture.set_visibility(is_number)
         if is_number:
+            self.picture.props["scale"] = "diverging" if data.image_shape is None else "ink"
             self.picture.show(anatomy.pictures(sample), sample.shape)
         truth = labels[self.index]
         if data.regression:
-            words = f"True value {float(np.ravel(truth)[0]):.4g}"
+            values = data.held.preparation.values
+            words = f"True value {number(float(np.ravel(values(np.reshape(truth, 1)))[0]), 'NaN')}"
+            if found.outputs.size == 1:
+                words += f", the net says {number(float(values(found.outputs).item()), 'NaN')}"
         else:
             words = f"Label {data.classes[int(truth)]}"
             if found.outputs.shape == (1, data.outputs) and np.isfinite(found.outputs).all():
                 words += f", the net says {data.classes[int(found.outputs[0].argmax())]}"
-        self.facts.show(f"{words}. Loss {found.loss:.4g}.")
+        self.facts.show(f"{words}. Loss {number(found.loss, 'NaN')}.")
 
     def _show_words(self, figures: Figures) -> None:
         words = tuple(figures.words)
@@ -176,6 +182,7 @@ class _Net:
         if self.layer not in leaves:
             self.layer = anatomy.reads(found) or leaves[0]
         self.flow.clear()
+        self.flow.style(f"--sheet: {_height(found)}px")
         with self.flow:
             self._row(anatomy.nodes(found))
         self.mark()
@@ -369,6 +376,13 @@ class _Net:
         self.tab.visit(split=self.split, sample=self.index)
         self.mark()
         self.tab.refresh()
+
+
+def _height(found: Trace) -> int:
+    """Return how much of a card its picture takes, so that what is below stands in line."""
+    rows = max(math.ceil(math.sqrt(step.output[0].size)) for step in found.leaves)
+    flat = all(step.output.ndim < 3 for step in found.leaves)
+    return FOOT + (min(SHEET, 16 * rows) if flat else SHEET)
 
 
 def _short(step: Step) -> str:

@@ -44,7 +44,7 @@ export default {
   props: { series: String, title: String, xlabel: String, empty: String, unit: Array, logable: Boolean,
     power: Boolean, logged: Boolean, mark: { type: Number, default: null } }, // power: x is the power of ten
   emits: ["log"],
-  data() { return { width: 480, height: 168, at: null, log: this.logged,
+  data() { return { width: 480, height: 144, at: null, log: this.logged,
     left: LEFT, right: RIGHT, top: TOP, bottom: BOTTOM }; },
   computed: {
     shown() { return JSON.parse(this.series); },
@@ -82,7 +82,7 @@ export default {
   unmounted() { this.observer.disconnect(); },
   methods: {
     number: (v) => chainruleStudio.number(v),
-    tick(t) { return this.power ? '10' + [...String(t)].map((c) => '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'['-0123456789'.indexOf(c)]).join('') : t; },
+    tick(t) { return this.power ? '10' + [...String(t)].map((c) => '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'['-0123456789'.indexOf(c)]).join('') : t.toLocaleString("en"); },
     x(v) { const [a, b] = this.xRange; return LEFT + (v - a) / (b - a) * (this.width - LEFT - RIGHT); },
     y(v) { const [a, b] = this.yRange, u = this.log ? Math.log10(v) : v; return TOP + (b - u) / (b - a || 1) * (this.height - TOP - BOTTOM); },
     path(points) {

@@ -37,6 +37,8 @@ class Plot(Element, component="plot.js"):
         Is called when somebody has it otherwise.
     power : bool
         Whether x is the power of ten of what is meant, as of a learning rate.
+    looks : sequence of str
+        Of the curves, so that the same thing looks alike in several plots.
     """
 
     def __init__(
@@ -51,9 +53,10 @@ class Plot(Element, component="plot.js"):
         power: bool = False,
         log: bool = False,
         on_log: Callable[[bool], Any] | None = None,
+        looks: tuple[str, ...] = LOOKS,
     ) -> None:
         super().__init__()
-        self.names = names
+        self.names, self.looks = names, looks
         self.props.update(
             title=title, xlabel=xlabel, empty=empty, unit=None if unit is None else list(unit),
             logable=logable, power=power, mark=None, series=self._series({}), logged=log,
@@ -79,5 +82,5 @@ class Plot(Element, component="plot.js"):
                     if math.isfinite(y)
                 ],
             }
-            for name, look in zip(self.names, LOOKS, strict=False)
+            for name, look in zip(self.names, self.looks, strict=False)
         ])  # fmt: skip

@@ -15,6 +15,7 @@ from chainrule.studio.frame import Frame
 from chainrule.studio.page import widgets as w
 from chainrule.studio.page.draw import DrawingSheet, is_drawing
 from chainrule.studio.page.heat import HeatMap
+from chainrule.studio.page.numbers import number as number_words
 from chainrule.studio.page.predict_answer import Bars, Teaching
 from chainrule.studio.page.tab import Tab
 from chainrule.studio.recipe import OWN
@@ -272,7 +273,7 @@ class _Predict:
         label = data.labels_test[number]
         if data.regression:
             values = data.held.preparation.values(np.reshape(label, (1, 1)))
-            true = f"{float(np.ravel(values)[0]):.6g}"
+            true = number_words(float(np.ravel(values)[0]))
         else:
             true = data.classes[int(label)]
             if self.teaching is not None:
@@ -300,7 +301,8 @@ def _lead(data: Data) -> str:
     if len(data.sample_shape) == 2:
         what = "a digit" if data.name in ("digits", "mnist") else "an image"
         return (
-            f"Draw {what}. It is centred and scaled as the data were; the net answers as you draw."
+            f"Draw {what}. It is centred and scaled as the data were; the net answers as you draw, "
+            "and can be taught."
         )
     if data.image_shape is not None:
         return "Images of several channels cannot be drawn here: take a sample that is held out."
@@ -313,7 +315,7 @@ def _said(answer: _Answer | None, data: Data, nothing: str) -> str:
     if answer is None:
         return nothing
     if data.regression and np.isfinite(answer.value):
-        return f"{data.held.preparation.target or 'It predicts'}: {answer.value:.6g}"
+        return f"{data.held.preparation.target or 'It predicts'}: {number_words(answer.value)}"
     if data.regression or not len(answer.scores):
         return NOT_FINITE
     top = int(answer.scores.argmax())

@@ -16,6 +16,7 @@ from chainrule.studio.page.bars import Bars
 from chainrule.studio.page.confusion import MOST as MOST_CLASSES
 from chainrule.studio.page.confusion import Confusion
 from chainrule.studio.page.figures import Scatter
+from chainrule.studio.page.numbers import number
 from chainrule.studio.page.plane import PlanePicture
 from chainrule.studio.page.samples import Samples
 from chainrule.studio.page.searches import LossAround, RateSearch
@@ -165,7 +166,7 @@ class _Classes:
             return
         true, taken = self.cell
         found = judged.cell(true, taken)
-        self.cell_words.show(f"{names[true]} taken for {names[taken]}: {len(found):,}")
+        self.cell_words.show(f"{names[true]} taken for {names[taken]}: {_many(len(found))}")
         many = f"The {SHOWN} that it is surest of." if len(found) > SHOWN else ""
         self.hint.show(many if len(found) else "There is no such sample.")
         self.cells.show(self.data, self._cards(found[:SHOWN]))
@@ -233,13 +234,13 @@ class _Numbers:
         self.empty.set_visibility(False)
         self.scatter.set_visibility(True)
         for name, value in (("RMSE", found.rmse), ("mean error", found.mae), ("R²", found.r2)):
-            self.figures[name].show(f"{value:.4g}")
+            self.figures[name].show(number(value))
         self.scatter.show(found)
         self.bars.show(histogram(found.residuals))
         self.mistakes.show(
             self.data,
             [
-                (i, f"{found.predicted[i]:.4g}, truly {found.true[i]:.4g}", f"sample {i}")
+                (i, f"{number(found.predicted[i])}, truly {number(found.true[i])}", f"sample {i}")
                 for i in map(int, found.worst(SHOWN))
             ],
         )
@@ -247,6 +248,10 @@ class _Numbers:
     def pick(self, sample: int) -> None:
         """Walk the chain rule of a sample."""
         ui.navigate.to(self.tab.link("chain-rule", split="test", sample=sample))
+
+
+def _many(samples: int) -> str:
+    return f"{samples:,} sample{'s' if samples != 1 else ''}"
 
 
 def _waits(data: Data) -> str:

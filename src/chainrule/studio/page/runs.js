@@ -2,7 +2,7 @@
 const FIRST = 100, NARROW = matchMedia("(max-width: 720px)"); // then some columns are left out
 const COLUMNS = [["name", "run", "name"], ["data", "data", "wide"], ["net", "net", "wide"], ["optimizer", "optimiser", "wide"],
   ["lr", "rate", "wide number"], ["batch", "batch", "wide number"], ["epochs", "epochs", "wide number"],
-  ["best", "best held out", "number"], ["made", "made", "when"]];
+  ["best", "best held out", "number"], ["made", "made", "wide"]];
 let count = 0;
 
 export default {
@@ -25,13 +25,13 @@ export default {
             <tr v-for="run in shown" :key="run.name" :class="{ chosen: chosen.includes(run.name) }">
               <td><input v-if="!run.words" type="checkbox" :checked="chosen.includes(run.name)" @change="$emit('choose', run.name)" :aria-label="'Side by side: ' + run.name"></td>
               <td class="name">{{ run.name }}</td>
-              <td v-if="run.words" class="broken" :colspan="narrow ? 1 : 7">{{ run.words }}</td>
+              <td v-if="run.words" class="broken" :colspan="narrow ? 2 : 7">{{ run.words }}</td>
               <template v-else>
                 <td class="wide">{{ run.data }}</td><td class="wide">{{ run.net }}</td><td class="wide">{{ run.optimizer }}</td><td class="wide number">{{ run.lr === null ? '' : number(run.lr) }}</td>
-                <td class="wide number">{{ run.batch }}</td><td class="wide number">{{ run.epochs.toLocaleString("en") }}</td><td class="number">{{ run.best_words }}</td>
+                <td class="wide number">{{ run.batch }}</td><td class="wide number">{{ run.epochs.toLocaleString("en") }}</td><td class="number">{{ run.best_words }}<span class="runs-when">{{ run.when }}</span></td>
               </template>
-              <td>{{ run.when }}</td>
-              <td><button v-if="run.saved" type="button" class="button" @click="$emit('open', run.name)" :aria-label="'Open ' + run.name">Open</button>
+              <td class="wide">{{ run.when }}</td>
+              <td v-if="!(narrow && run.words)"><button v-if="run.saved" type="button" class="button" @click="$emit('open', run.name)" :aria-label="'Open ' + run.name">Open</button>
                 <span v-else-if="!run.words" class="facts">no model yet</span></td>
             </tr>
           </tbody>

@@ -10,6 +10,7 @@ from nicegui.element import Element
 
 from chainrule.studio.data import Data
 from chainrule.studio.page.encoding import as_text
+from chainrule.studio.page.numbers import number
 from chainrule.studio.page.tab import Tab
 
 __all__ = ["Samples"]
@@ -69,7 +70,7 @@ def _values(data: Data, raw: np.ndarray) -> str:
     values = np.ravel(raw)
     names = data.held.preparation.columns or [f"x{i}" for i in range(len(values))]
     words = [
-        f"{name[:24]} {float(value):.4g}"
+        f"{name[:24]} {number(float(value), 'NaN')}"
         for name, value in zip(names[:MOST_VALUES], values, strict=False)
     ]
     more = len(values) - len(words)

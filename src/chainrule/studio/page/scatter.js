@@ -1,5 +1,5 @@
 // Numbers that are predicted over those that are true; a sample can be chosen by pointer or cursor keys.
-const SIDE = 320, LEFT = 62, TOP = 10, BOTTOM = 42;
+const SIDE = 320, LEFT = 80, TOP = 10, BOTTOM = 42;
 
 export default {
   template: `

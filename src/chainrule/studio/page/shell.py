@@ -16,6 +16,7 @@ from starlette.requests import Request
 
 from chainrule.studio.frame import FAILED, FINISHED, RUNNING, Frame
 from chainrule.studio.page import widgets as w
+from chainrule.studio.page.numbers import number
 from chainrule.studio.page.tab import Tab
 from chainrule.studio.session import Session
 from chainrule.studio.views import Views
@@ -171,6 +172,8 @@ class _Controls:
     def show(self, frame: Frame) -> None:
         """Show where the training is."""
         running = frame.state == RUNNING
+        if self.tab is not None and (slot := self.figures["accuracy"].parent_slot) is not None:
+            slot.parent.set_visibility(not self.tab.session.data.regression)
         self.play.show("❚❚" if running else "▶")
         self.play.props["aria-label"] = "Pause" if running else "Play"
         state = STATES.get(frame.state, "paused" if frame.step else "ready")
@@ -213,17 +216,6 @@ def _waited(function: Callable[[], Any]) -> Callable[[], None]:
                 promise.result(timeout=2.0)
 
     return call
-
-
-def number(value: float) -> str:
-    """Return a number as the page shows it.
-
-    Examples
-    --------
-    >>> number(0.123456), number(float("nan")), number(12345.6)
-    ('0.1235', '–', '1.235e+04')
-    """
-    return "–" if math.isnan(value) else f"{value:.4g}"
 
 
 def percent(share: float) -> str:

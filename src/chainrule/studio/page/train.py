@@ -73,7 +73,11 @@ class _Train:
                 log=self.tab.query.get("log") == "loss", on_log=self.on_log,
             )  # fmt: skip
             self.accuracy = Plot(
-                "Accuracy", ("held out",), unit=(0.0, 1.0), empty="after the first epoch"
+                "Accuracy",
+                ("held out",),
+                unit=(0.0, 1.0),
+                empty="after the first epoch",
+                looks=("second",),
             )
 
     async def show_frame(self, frame: Frame) -> None:

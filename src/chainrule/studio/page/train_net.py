@@ -42,13 +42,16 @@ class NetColumn:
             self.stack = w.block("stack", "ol")
             with w.block("adding"):
                 kinds = {name: kind.label for name, kind in KINDS.items()}
-                w.Choice("A layer more", kinds, self.kind, self.choose)
+                w.Choice("Add a layer", kinds, self.kind, self.choose)
                 w.button("Add", self.add, title="Add the layer")
-                ready = {"": "…", **{name: words for name, (words, _) in READY_MADE.items()}}
+                ready = {
+                    "": "choose one…",
+                    **{name: words for name, (words, _) in READY_MADE.items()},
+                }
                 own = draft.tab.session.own
                 if own is not None and own.make is not None:
                     ready[OWN] = f"the one of {own.name}"
-                self.ready = w.Choice("Or take one", ready, "", self.take)
+                self.ready = w.Choice("Or take a whole net", ready, "", self.take)
                 self.what = w.text("", classes="aside")
         self._tell()
         draft.shows.append(self.show)

@@ -52,13 +52,14 @@
     return new Float32Array(bytes.buffer);
   }
 
-  // A number as a person reads it: four figures, and a power of ten only where there must be one.
+  // A number as a person reads it: four figures or a whole number, and a power of ten only where there must be one.
   function number(v) {
     if (!Number.isFinite(v)) return Number.isNaN(v) ? "NaN" : v > 0 ? "∞" : "−∞";
     if (v === 0) return "0";
     const size = Math.abs(v);
-    const text = size >= 1e5 || size < 1e-4 ? v.toExponential(2) : String(Number(v.toPrecision(4)));
-    return text.replace("-", "−");
+    const text = size >= 1e7 || size < 1e-4 ? v.toExponential(2)
+      : size >= 1e4 ? Math.round(v).toLocaleString("en") : String(Number(v.toPrecision(4)));
+    return text.replaceAll("-", "−");
   }
 
   function download(name, content, type) {
