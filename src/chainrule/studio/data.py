@@ -11,9 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from chainrule.cli.classes import is_yes_no
 from chainrule.cli.prepare import DataSet, load_data
+from chainrule.cli.tables import TABLES
 from chainrule.data.mnist import FILES, MNIST, download
 from chainrule.layer import Array
+from chainrule.model import Model
 from chainrule.storage import one_line
 from chainrule.studio.toys import TOYS
 
@@ -71,8 +74,15 @@ class Data:
 
     @property
     def outputs(self) -> int:
-        """How many outputs a net for it has."""
+        """How many outputs a net for it has: one for each class, or one for a number."""
         return 1 if self.regression else len(self.classes)
+
+    def width_of(self, model: Model) -> int:
+        """Return how many outputs a net for it has: of two classes perhaps one, yes or no."""
+        if self.regression or self.outputs != 2 or not is_yes_no(model.cost, 1):
+            return self.outputs
+        width: int = model.predict(self.rows[:1]).shape[-1]
+        return width
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -200,6 +210,11 @@ def read_upload(name: str, content: bytes) -> Data:
         raise ValueError(
             f"{stem}: a file of {len(content) >> 20:,} MB; at most {MOST_BYTES >> 20} can be sent. "
             "Train on it with the command: chainrule train FILE.npz."
+        )
+    if Path(name).suffix.lower() in TABLES:
+        raise ValueError(
+            f"{stem}: a table is opened by the command, which asks what is predicted: chainrule "
+            "studio FILE.csv --target COLUMN. Here an .npz file can be sent."
         )
     if not content.startswith(ZIP):
         raise ValueError(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from chainrule.cli.errors import message
+from chainrule.cli.settings import Settings
 from chainrule.layer import Array
 from chainrule.model import Model
 from chainrule.studio import by_hand, nets, pilot, saving
@@ -280,19 +281,19 @@ class Session:
         place = by_hand.checked_place(self.training.model, name, index, value)
         self.do(lambda run: place.__setitem__(index, value))
 
-    def teach(self, row: Array, label: int, rate: float) -> tuple[Array, Array]:
+    def teach(self, row: Array, truth: float, rate: float) -> tuple[Array, Array]:
         """Make one step on one sample as :func:`by_hand.taught`; return the outputs around it.
 
         Raises
         ------
         ValueError
-            If there is no such class, or what comes out is not finite.
+            If there is no such class or number, or what comes out is not finite.
         """
         check_rate(rate)
         training = self.training
 
         def order(run: Run) -> Lesson:
-            lesson = by_hand.taught(training.model, training.data, row, label, rate)
+            lesson = by_hand.taught(training.model, training.data, row, truth, rate)
             self.lessons = [*self.lessons[1 - MOST_LESSONS :], lesson]
             return lesson
 
@@ -359,7 +360,10 @@ class Session:
             folder = self._folder or saving.new_folder(training.data)
             self._folder = folder  # if writing fails, it is tried again there
             frame = training.picture(run, "")
-            saving.save(folder, frame, training.data, training.model, run.history, self.own)
+            saving.save(
+                folder, frame, training.data, training.model, run.history, self.own,
+                self._source(training.data),
+            )  # fmt: skip
             return folder, run.step
 
         with self._lock:
@@ -414,6 +418,11 @@ class Session:
             if build == self._build:  # a training that was given up shows nothing any more
                 self._frame = replace(frame, number=next(self._numbers), build=build)
                 self._shown = self.training
+
+    def _source(self, data: Data) -> Settings:
+        """Return where data of the command line are from; empty for others."""
+        owns = (own for own in (self.own, self.named) if own is not None and own.data is data)
+        return next((own.source for own in owns), Settings())
 
     def _built(self, recipe: Recipe, data: Data) -> Model:
         if recipe.net == OWN:

@@ -20,6 +20,7 @@ from chainrule.studio.page import widgets as w
 from chainrule.studio.page.bars import Bars
 from chainrule.studio.page.sheet import Sheet
 from chainrule.studio.page.tab import Tab
+from chainrule.studio.results import answer
 from chainrule.studio.survey import ENOUGH, Figures
 from chainrule.studio.trace import LOSS, Step, Trace
 
@@ -143,8 +144,9 @@ class _Net:
             words = f"True value {float(np.ravel(truth)[0]):.4g}"
         else:
             words = f"Label {data.classes[int(truth)]}"
-            if found.outputs.shape == (1, data.outputs) and np.isfinite(found.outputs).all():
-                words += f", the net says {data.classes[int(found.outputs[0].argmax())]}"
+            said = answer(self.tab.session.training.blueprint.cost, found.outputs, data.classes)
+            if said is not None:
+                words += f", the net says {said}"
         self.facts.show(f"{words}. Loss {found.loss:.4g}.")
 
     def _show_words(self, figures: Figures) -> None:
