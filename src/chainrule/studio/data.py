@@ -99,6 +99,16 @@ class Data:
         """Whether a sample is a point in the plane."""
         return self.sample_shape == (2,)
 
+    @property
+    def points(self) -> tuple[Array, Array]:
+        """Points in the plane as they are drawn, to train on and held out.
+
+        The columns of a table may be of very different size: they are drawn as the net takes them,
+        less their means, in standard deviations.
+        """
+        as_taken = self.held.preparation.columns is not None
+        return (self.rows, self.rows_test) if as_taken else (self.held.x, self.held.x_test)
+
     def part(self, split: str) -> tuple[Array, Array, Array]:
         """Return (raw samples, rows, labels) of a split, "train" or "test".
 

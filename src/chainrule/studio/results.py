@@ -229,10 +229,11 @@ def plane(model: Model, data: Data, size: int = 48) -> Plane:
     """
     if not data.in_the_plane:
         raise ValueError(f"the samples of {data.name} are no points in the plane.")
-    reach = 1.1 * float(np.abs(data.held.x).max())
+    reach = 1.1 * float(np.abs(data.points[0]).max())
     axis = np.linspace(-reach, reach, size, dtype=np.float32)
     grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-    outputs = model.predict(data.held.preparation.rows(grid), batch_size=len(grid))
+    rows = grid if data.points[0] is data.rows else data.held.preparation.rows(grid)
+    outputs = model.predict(rows, batch_size=len(grid))
     found = probabilities(model.cost, outputs)
     return Plane((-reach, reach), found.reshape(size, size, -1))
 
