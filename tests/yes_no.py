@@ -37,7 +37,8 @@ def write(folder, target, name="patients.csv", columns=("age", "dose")):
     """Write a table of some columns, and net.py beside it."""
     found = patients()
     lines = [",".join([*columns, target])]
-    lines += [",".join(map(str, row)) for row in zip(*(found[n] for n in (*columns, target)))]
+    values = [found[column] for column in (*columns, target)]
+    lines += [",".join(map(str, row)) for row in zip(*values, strict=True)]
     (folder / name).write_text("\n".join(lines))
     (folder / "net.py").write_text(NET)
     return folder / name
