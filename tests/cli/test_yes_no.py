@@ -21,7 +21,7 @@ def logits_of(model, path):
     return model.predict(rows), np.concatenate([data.y, data.y_test])
 
 
-def test_a_yes_or_no_is_trained_judged_as_pytorch_does_and_exported(run, tmp_path):
+def test_a_yes_or_no_is_trained_judged_as_pytorch_does_and_exported(run, run_here, tmp_path):
     torch = pytest.importorskip("torch")
     metrics = pytest.importorskip("sklearn.metrics")
     table = write(tmp_path, "well")
@@ -40,7 +40,7 @@ def test_a_yes_or_no_is_trained_judged_as_pytorch_does_and_exported(run, tmp_pat
     assert figures["accuracy"] == pytest.approx(metrics.accuracy_score(y, said))
     assert figures["accuracy"] > 0.8
     assert figures["f1"] == pytest.approx(metrics.f1_score(y, said))
-    done = run("predict", "run/model.safetensors", "patients.csv", "--out", "a.csv", cwd=tmp_path)
+    done = run_here("predict", "run/model.safetensors", "patients.csv", "--out", "a.csv")
     assert done.returncode == 0, done.stderr
     answers = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
     prepared = load_data(str(table), "well").preparation
@@ -53,8 +53,8 @@ def test_a_yes_or_no_is_trained_judged_as_pytorch_does_and_exported(run, tmp_pat
     # As an ONNX file, of logits and of probabilities, it answers the same.
     for method in ("predict", "predict-proba"):
         words = ["--to", "onnx", "--method", method, "--out", f"{method}.onnx"]
-        assert run("export", "run/model.safetensors", *words, cwd=tmp_path).returncode == 0
-        found = run("evaluate", f"{method}.onnx", "patients.csv", "--json", cwd=tmp_path)
+        assert run_here("export", "run/model.safetensors", *words).returncode == 0
+        found = run_here("evaluate", f"{method}.onnx", "patients.csv", "--json")
         again = json.loads(found.stdout)
         assert again["accuracy"] == figures["accuracy"]
         assert again["loss"] == pytest.approx(figures["loss"], rel=1e-5)
