@@ -174,6 +174,23 @@ def test_a_table_is_data_as_for_train(here, begin):
     np.testing.assert_allclose(plane.probabilities[-1, -1], corner[0], rtol=1e-5)
 
 
+def test_a_run_on_the_table_that_is_open_is_opened_from_the_page(here, begin):
+    write(here, "well")
+    first = begin("net.py:build", "patients.csv", column="well")
+    first.epoch().result(SOON)
+    folder = first.save()
+    session = begin("patients.csv", None, column="well")
+    session.open(folder)
+    np.testing.assert_array_equal(session.frame.parameters, first.frame.parameters)
+    session.epoch().result(SOON)
+    other = session.save()
+    assert 'target = "well"' in (other / "run.toml").read_text()
+    assert not (other / "data.npz").exists()
+    write(here, "price", "price.csv")
+    with pytest.raises(ValueError, match="data that are not known here"):
+        begin("price.csv", None, column="price").open(folder)
+
+
 @pytest.mark.parametrize(
     ("words", "options", "error"),
     [

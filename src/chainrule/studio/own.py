@@ -5,7 +5,7 @@ Only here a user's Python file is loaded, and only when the command line names i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -139,8 +139,14 @@ def resolve(
     return _checked(_model(path, given, code))
 
 
-def reopened(folder: Path) -> Own:
+def reopened(folder: Path, known: Sequence[Own] = ()) -> Own:
     """Return a saved run for the page, which runs no code of it: layers of chainrule alone.
+
+    Parameters
+    ----------
+    folder : path
+    known : sequence of Own
+        What the command line named: a run on just those data needs no others.
 
     Raises
     ------
@@ -152,7 +158,11 @@ def reopened(folder: Path) -> Own:
     if not path.is_file():
         raise ValueError(f"{folder} has no model.safetensors: it was stopped before its first.")
     model = load(path)
-    if settings.data in sets.names():
+    source = Settings(settings.data, settings.target, settings.task, settings.image_size)
+    same = next((own for own in known if own.source == source), None)
+    if same is not None:
+        held = same.data.held
+    elif settings.data in sets.names():
         held = sets.load(str(settings.data)).held
     elif (folder / "data.npz").is_file():
         held = load_data(str(folder / "data.npz"), max_bytes=sets.MOST_UNPACKED)
@@ -162,7 +172,9 @@ def reopened(folder: Path) -> Own:
             f"line: chainrule studio {folder}."
         )
     held = as_trained(held, Preparation.of(model, path), str(folder))
-    return _checked(Own(str(folder), _data(held), _recipe(held, settings), lambda: load(path)))
+    source = source if same is not None else Settings()
+    recipe = _recipe(held, settings)
+    return _checked(Own(str(folder), _data(held), recipe, lambda: load(path), source=source))
 
 
 def _loaded(source: Settings) -> DataSet:

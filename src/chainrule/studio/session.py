@@ -173,7 +173,8 @@ class Session:
             If it cannot be opened; then everything stays as it was.
         """
         with self._lock:
-            before, self.own = self.own, reopened(folder)
+            known = [own for own in (self.own, self.named) if own is not None]
+            before, self.own = self.own, reopened(folder, known)
             try:
                 self.set_up(self.own.recipe)
             except BaseException:
