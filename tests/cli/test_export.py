@@ -12,7 +12,7 @@ pytest.importorskip("onnx", reason="needs the extra: pip install 'chainrule[onnx
 
 import chainrule as cr
 from chainrule import load, load_digits
-from chainrule.cli.prepare import Preparation
+from chainrule.cli.preparation import Preparation
 
 
 def answers(path, x):

@@ -14,7 +14,7 @@ from PIL import Image
 import chainrule
 from chainrule import load, load_digits
 from chainrule.cli.picture import read_picture
-from chainrule.cli.prepare import Preparation
+from chainrule.cli.preparation import Preparation
 
 
 def page(image, *, ink=255, paper=0, size=200):

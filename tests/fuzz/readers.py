@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import *
-from chainrule.cli.prepare import Preparation
+from chainrule.cli.preparation import Preparation
 from chainrule.data import load_npz, read_idx, read_npz, write_idx
 from chainrule.data.stored import FileRows
 from chainrule.storage import read_arrays, write_arrays

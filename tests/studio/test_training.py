@@ -159,7 +159,7 @@ def test_divergence_is_told_in_words_and_reset_is_the_way_back(session):
     session.set_up(Recipe(data="moons", net="linear-8,relu", loss="mean-squared-error", lr=1e5))
     session.epoch().result(SOON)
     assert session.frame.state == "failed"
-    assert "the loss" in session.frame.words
+    assert "The loss" in session.frame.words
     assert "Traceback" not in session.frame.words
     session.step().result(SOON)  # nothing happens, and nothing hangs
     session.set_learning_rate(0.1)

@@ -312,10 +312,12 @@ def summary(model: Path, /, *, code: Path | None = None) -> int:
 
 
 def studio(
-    target: str | None = None,
+    what: str | None = None,
     /,
     *,
     data: str | None = None,
+    target: str | None = None,
+    task: str | None = None,
     code: Path | None = None,
     host: str = "127.0.0.1",
     port: Whole = 8047,
@@ -325,11 +327,16 @@ def studio(
 
     Parameters
     ----------
-    target
-        A model.safetensors or the folder of a run that `chainrule train` made, or FILE.py:build as
-        for `chainrule train --model`. Without it a net is built on the page.
+    what
+        A table (FILE.csv, with --target) or an .npz file to learn from; or a model.safetensors or
+        the folder of a run that `chainrule train` made, or FILE.py:build as for `chainrule train
+        --model`. Without a net one is built on the page.
     data
         As for `chainrule train`. A run and a model know their own.
+    target
+        The column of a table that is predicted.
+    task
+        classification or regression; without it the target decides.
     code
         The Python file with layers of your own, if the model has some.
     host
@@ -341,7 +348,9 @@ def studio(
     """
     from chainrule.studio.command import studio_command
 
-    return studio_command(target, data=data, code=code, host=host, port=port, browser=browser)
+    return studio_command(
+        what, data=data, target=target, task=task, code=code, host=host, port=port, browser=browser
+    )
 
 
 def export(

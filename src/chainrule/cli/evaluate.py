@@ -17,7 +17,7 @@ from chainrule.metrics import confusion_matrix
 from chainrule.model import Model
 from chainrule.training import evaluate
 
-__all__ = ["evaluate_command"]
+__all__ = ["evaluate_command", "renumbered"]
 
 
 def evaluate_command(
@@ -58,7 +58,7 @@ def _samples(data: str, preparation: Preparation, target: str | None) -> tuple[A
         x = read_columns(path, preparation.columns)
         task = "regression" if preparation.regression else "classification"
         found = labels_or_values(path, table, task, to_learn=False)
-        return x, _labels(path, found.y, found.names, preparation)
+        return x, renumbered(path, found.y, found.names, preparation)
     if path.suffix == ".npz":
         arrays = load_npz(path)
         x, y = (arrays.x, arrays.y) if arrays.x_test is None else (arrays.x_test, arrays.y_test)
@@ -71,13 +71,21 @@ def _samples(data: str, preparation: Preparation, target: str | None) -> tuple[A
             x, y = x_test, y_test
         if len(preparation.sample_shape) == 3 and x.ndim == 3:  # of images all without colours
             x = with_colours(x)
-        return x, _labels(path, y, names, preparation)
+        return x, renumbered(path, y, names, preparation)
     loaded = load_data(data)
     return loaded.x_test, loaded.y_test
 
 
-def _labels(path: Path, y: Array, names: list[str] | None, preparation: Preparation) -> Array:
-    """Return labels as the model numbers them."""
+def renumbered(
+    path: Path | str, y: Array, names: list[str] | None, preparation: Preparation
+) -> Array:
+    """Return labels as a model numbers them; without names they are values, and stay.
+
+    Raises
+    ------
+    ValueError
+        If the model does not know a class.
+    """
     if names is None:
         return y
     unknown = [name for name in names if name not in preparation.names]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chainrule.cli.errors import UsageError
 from chainrule.cli.predict import load_own
-from chainrule.cli.prepare import Preparation
+from chainrule.cli.preparation import Preparation
 from chainrule.interop.program import export
 from chainrule.model import Model
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from chainrule.cli.prepare import Preparation
+from chainrule.cli.classes import is_yes_no
+from chainrule.cli.preparation import Preparation
 from chainrule.layers import Reshape
 from chainrule.model import Model
 
@@ -22,6 +23,8 @@ def load_onnx(path: Path) -> Model:
 
     model: Model = chainrule.onnx.load(path)
     if "preparation" in model.metadata:
+        if not model.cost.has_classes and Preparation.of(model, path).names:
+            model = chainrule.onnx.load(path, logits=True)  # it ends in a sigmoid: yes or no
         return model
     told = model.metadata["onnx"]
     shape = told["input_shape"][1:]
@@ -36,7 +39,8 @@ def load_onnx(path: Path) -> Model:
     regression = not model.cost.has_classes and outputs.shape == (1, 1)
     if not regression and (outputs.ndim != 2 or not model.cost.has_classes):
         return model
-    names = told.get("classes") or range(outputs.shape[1])
+    count = 2 if is_yes_no(model.cost, outputs.shape[1]) else outputs.shape[1]
+    names = told.get("classes") or range(count)
     Preparation(
         data="unknown data", sample_shape=shape, mean=0.0, deviation=1.0, maximum=1.0, margin=None,
         names=[] if regression else [str(name) for name in names],

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from chainrule.cli.classes import check_outputs
 from chainrule.cli.code import failed, functions_of, load_code
 from chainrule.cli.errors import UsageError
 from chainrule.layer import Layer
@@ -134,12 +135,7 @@ def build(name: str, wanted: Wanted) -> Model:
             f"{name}: the net does not take samples as the command gives them, flat, of shape "
             f"(samples, {rows.shape[1]}): {error} Put Reshape({list(wanted.sample_shape)}) first."
         ) from error
-    if outputs.shape != (2, wanted.outputs) or model.cost.has_classes == wanted.regression:
-        kind = "a loss for numbers" if wanted.regression else "a loss for classes"
-        raise ValueError(
-            f"{name}: the net must have {wanted.outputs} outputs and {kind}, and has outputs of "
-            f"shape {outputs.shape[1:]} and {model.cost!r}."
-        )
+    check_outputs(name, model, outputs.shape[1:], 0 if wanted.regression else wanted.outputs)
     return model
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from chainrule.cli.classes import class_probabilities
 from chainrule.cli.code import functions_of, load_code
 from chainrule.cli.errors import UsageError, report
 from chainrule.cli.foreign import load_onnx
 from chainrule.cli.image_folder import read_image, with_colours
 from chainrule.cli.picture import read_picture
-from chainrule.cli.prepare import Preparation
+from chainrule.cli.preparation import Preparation
 from chainrule.cli.tables import TABLES, read_columns
 from chainrule.data import read_npz
 from chainrule.layer import Array
@@ -115,7 +116,7 @@ def _answers(model: Model, preparation: Preparation, raw: Array) -> list[tuple[s
 
 
 def _probabilities(model: Model, preparation: Preparation, rows: Array) -> Array:
-    probabilities = model.predict_proba(rows)
+    probabilities = class_probabilities(model.cost, model.predict(rows))
     if probabilities.shape[1:] != (len(preparation.names),):
         raise ValueError(f"the model does not have {len(preparation.names)} classes: it is damaged")
     if not np.isfinite(probabilities).all():

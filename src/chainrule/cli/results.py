@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
+from chainrule.cli.classes import class_probabilities
 from chainrule.cli.errors import UsageError
 from chainrule.cli.prepare import DataSet, Preparation
 from chainrule.cli.settings import Settings, read_settings
@@ -149,8 +150,9 @@ def draw(folder: Path, model: Model, data: DataSet, history: History) -> list[st
             preparation.values(data.y_test), preparation.values(outputs), preparation.target
         )
     else:
-        probabilities = model.predict_proba(preparation.rows(data.x_test))
-        predicted = probabilities.argmax(axis=1)
+        outputs = model.predict(preparation.rows(data.x_test))
+        predicted = model.cost.classes(outputs)
+        probabilities = class_probabilities(model.cost, outputs)
         matrix = confusion_matrix(predicted, data.y_test, len(preparation.names))
         pictures["confusion.png"] = plots.confusion(matrix, preparation.names)
         if preparation.image_shape is not None:

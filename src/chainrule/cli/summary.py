@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 from chainrule.cli.predict import load_own
-from chainrule.cli.prepare import Preparation
+from chainrule.cli.preparation import Preparation
 
 __all__ = ["summary_command"]
 

@@ -37,7 +37,7 @@ class Lessons:
     def __len__(self) -> int:
         return len(self._given)
 
-    def teach(self, model: Model, data: Data, row: Array, label: int, rate: float) -> Lesson:
+    def teach(self, model: Model, data: Data, row: Array, truth: float, rate: float) -> Lesson:
         """Make one step of plain gradient descent on one sample.
 
         Layers that would need the statistics of a mini-batch use those that they have collected.
@@ -49,19 +49,18 @@ class Lessons:
         data : Data
         row : array, shape (features,)
             As the net takes it.
-        label : int
-            The true class.
+        truth : float
+            The true class; where a number is predicted, that number in its own unit.
         rate : float
 
         Raises
         ------
         ValueError
-            If there is no such class, or what comes out is not finite; then nothing is changed.
+            If there is no such class or number, or what comes out is not finite; then nothing is
+            changed.
         """
-        if data.regression or not 0 <= label < data.outputs:
-            raise ValueError(f"{data.name} has no class {label}.")
         x = np.asarray(row, model.dtype)[None]
-        y = nets.targets(model.cost, np.array([label]), data.outputs)
+        y = _target(model, data, truth)
         outputs, parameters = model.predict(x)[0], model.parameters.copy()
         if not np.isfinite(outputs).all():
             raise ValueError("the net gives no finite numbers. Begin anew with a lower rate.")
@@ -95,6 +94,22 @@ class Lessons:
         if not np.array_equal(model.parameters, lesson.parameters_after):
             raise ValueError("the net has gone on learning since: that step cannot be taken back.")
         model.parameters = lesson.parameters
+
+
+def _target(model: Model, data: Data, truth: float) -> Array:
+    """Return one true answer as the loss takes it."""
+    if data.regression:
+        with np.errstate(over="ignore"):
+            target = data.held.preparation.targets([truth])
+        if not np.isfinite(target).all():
+            raise ValueError(
+                f"the true number must be finite, and not far too large: got {truth:g}."
+            )
+        return target
+    if truth not in range(data.outputs):
+        raise ValueError(f"{data.name} has no class {truth}.")
+    label = np.array([int(truth)])
+    return nets.targets(model.cost, label, data.outputs, data.width_of(model))
 
 
 def checked_place(model: Model, name: str, index: tuple[int, ...], value: float) -> Any:

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from chainrule.cli.classes import is_yes_no
 from chainrule.cli.prepare import DataSet, load_data
+from chainrule.cli.tables import TABLES
 from chainrule.data.mnist import FILES, MNIST, download
 from chainrule.layer import Array
+from chainrule.model import Model
 from chainrule.storage import one_line
 from chainrule.studio.toys import TOYS
 
@@ -71,8 +74,15 @@ class Data:
 
     @property
     def outputs(self) -> int:
-        """How many outputs a net for it has."""
+        """How many outputs a net for it has: one for each class, or one for a number."""
         return 1 if self.regression else len(self.classes)
+
+    def width_of(self, model: Model) -> int:
+        """Return how many outputs a net for it has: of two classes perhaps one, yes or no."""
+        if self.regression or self.outputs != 2 or not is_yes_no(model.cost, 1):
+            return self.outputs
+        width: int = model.predict(self.rows[:1]).shape[-1]
+        return width
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -88,6 +98,16 @@ class Data:
     def in_the_plane(self) -> bool:
         """Whether a sample is a point in the plane."""
         return self.sample_shape == (2,)
+
+    @property
+    def points(self) -> tuple[Array, Array]:
+        """Points in the plane as they are drawn, to train on and held out.
+
+        The columns of a table may be of very different size: they are drawn as the net takes them,
+        less their means, in standard deviations.
+        """
+        as_taken = self.held.preparation.columns is not None
+        return (self.rows, self.rows_test) if as_taken else (self.held.x, self.held.x_test)
 
     def part(self, split: str) -> tuple[Array, Array, Array]:
         """Return (raw samples, rows, labels) of a split, "train" or "test".
@@ -200,6 +220,11 @@ def read_upload(name: str, content: bytes) -> Data:
         raise ValueError(
             f"{stem}: a file of {len(content) >> 20:,} MB; at most {MOST_BYTES >> 20} can be sent. "
             "Train on it with the command: chainrule train FILE.npz."
+        )
+    if Path(name).suffix.lower() in TABLES:
+        raise ValueError(
+            f"{stem}: a table is opened by the command, which asks what is predicted: chainrule "
+            "studio FILE.csv --target COLUMN. Here an .npz file can be sent."
         )
     if not content.startswith(ZIP):
         raise ValueError(

@@ -9,7 +9,7 @@ pixel is the share of ink in it, 0 to 16.
 import numpy as np
 
 from chainrule.cli.picture import placed
-from chainrule.cli.prepare import Preparation
+from chainrule.cli.preparation import Preparation
 from chainrule.layer import Array
 
 __all__ = ["as_placed_sample", "as_sample"]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from chainrule.cli.classes import is_yes_no
 from chainrule.data import one_hot
 from chainrule.layer import Array, Layer
 from chainrule.layers import Flatten, Linear, Reshape, Residual, Softmax
@@ -54,6 +55,7 @@ LOSSES: dict[str, tuple[str, Callable[[], Loss]]] = {
     "mean-absolute-error": ("mean absolute error", MeanAbsoluteError),
     "huber": ("Huber", Huber),
 }
+YES_NO = ("binary-cross-entropy", 2)
 OF_NUMBERS = ("mean-squared-error", "mean-absolute-error", "huber")
 
 
@@ -112,7 +114,7 @@ def build(
     sample_shape : tuple of int
         The shape of a sample before it was made flat.
     classes : int
-        How many outputs the net has.
+        How many outputs the net has; of two under binary cross-entropy, one.
     seed : int
         Draws the parameters.
     image : bool
@@ -147,7 +149,8 @@ def build(
             raise LayerError(place, f"layer {place + 1}, {kind.label}: {error}") from error
     if len(shape) > 1:
         layers.append(Flatten())
-    layers.append(Linear(math.prod(shape), classes))
+    # Of two classes, one yes or no.
+    layers.append(Linear(math.prod(shape), 1 if (loss, classes) == YES_NO else classes))
     if loss == "cross-entropy":
         layers.append(Softmax())
     _check_size(layers, shape)
@@ -207,15 +210,27 @@ def outline(model: Model, features: int, net: tuple[Part, ...] = ()) -> list[Row
     return rows
 
 
-def targets(cost: Loss, labels: Array, classes: int) -> Array:
+def targets(cost: Loss, labels: Array, classes: int, width: int | None = None) -> Array:
     """Return the targets that a loss takes: the labels themselves, or a row with a 1 for each.
+
+    Parameters
+    ----------
+    cost : Loss
+    labels : array
+        Classes, or numbers as the net learns them.
+    classes : int
+        How many there are.
+    width : int, optional
+        How many outputs the net has, if not as many: one, for a yes or no.
 
     Examples
     --------
     >>> targets(MeanSquaredError(), np.array([1, 0]), 2).tolist()
     [[0.0, 1.0], [1.0, 0.0]]
+    >>> targets(BinaryCrossEntropy(), np.array([1, 0]), 2, 1).tolist()
+    [1, 0]
     """
-    if labels.dtype.kind == "f" or takes_labels(cost):
+    if labels.dtype.kind == "f" or takes_labels(cost) or is_yes_no(cost, width or classes):
         return labels
     return one_hot(labels, classes)
 

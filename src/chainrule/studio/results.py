@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from chainrule.cli.classes import class_probabilities, is_yes_no
 from chainrule.layer import Array
 from chainrule.losses import Loss
 from chainrule.metrics import confusion_matrix
@@ -16,6 +17,7 @@ __all__ = [
     "Fit",
     "Judgement",
     "Plane",
+    "answer",
     "fit",
     "judge",
     "plane",
@@ -33,11 +35,33 @@ def probabilities(cost: Loss, outputs: Array) -> Array:
     >>> probabilities(MeanSquaredError(), np.array([[0.75, -0.1, 0.25]])).tolist()
     [[0.75, 0.0, 0.25]]
     """
-    found = cost.probabilities(outputs) if cost.has_classes else np.maximum(outputs, 0)
+    found = class_probabilities(cost, outputs) if cost.has_classes else np.maximum(outputs, 0)
     total = found.sum(axis=1, keepdims=True)
     shares: Array = np.full_like(found, 1 / found.shape[1])
     np.divide(found, total, out=shares, where=total > 0)
     return shares
+
+
+def answer(cost: Loss, outputs: Array, classes: list[str]) -> str | None:
+    """Return the class that the outputs for one sample name; None if they name none.
+
+    Parameters
+    ----------
+    cost : Loss
+    outputs : array, shape (1, outputs)
+    classes : list of str
+        Their names.
+
+    Examples
+    --------
+    >>> from chainrule import BinaryCrossEntropy
+    >>> answer(BinaryCrossEntropy(), np.array([[-0.5]]), ["no", "yes"])
+    'no'
+    """
+    width = 1 if outputs.ndim == 2 and is_yes_no(cost, outputs.shape[1]) else len(classes)
+    if outputs.shape != (1, width) or not np.isfinite(outputs).all():
+        return None
+    return classes[int(probabilities(cost, outputs)[0].argmax())]
 
 
 @dataclass(frozen=True)
@@ -205,10 +229,11 @@ def plane(model: Model, data: Data, size: int = 48) -> Plane:
     """
     if not data.in_the_plane:
         raise ValueError(f"the samples of {data.name} are no points in the plane.")
-    reach = 1.1 * float(np.abs(data.held.x).max())
+    reach = 1.1 * float(np.abs(data.points[0]).max())
     axis = np.linspace(-reach, reach, size, dtype=np.float32)
     grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-    outputs = model.predict(data.held.preparation.rows(grid), batch_size=len(grid))
+    rows = grid if data.points[0] is data.rows else data.held.preparation.rows(grid)
+    outputs = model.predict(rows, batch_size=len(grid))
     found = probabilities(model.cost, outputs)
     return Plane((-reach, reach), found.reshape(size, size, -1))
 
@@ -222,7 +247,7 @@ def saliency(model: Model, row: Array, outputs: Array, shown: int) -> Array:
         A twin of one's own.
     row : array, shape (features,)
         One sample, as the net takes it.
-    outputs : array, shape (classes,)
+    outputs : array, shape (outputs,)
         What the net gave for it.
     shown : int
         The class.
@@ -231,7 +256,10 @@ def saliency(model: Model, row: Array, outputs: Array, shown: int) -> Array:
     try:
         model.forward(row[None])
         grad = np.zeros((1, len(outputs)), model.dtype)
-        grad[0, shown] = 1
+        if is_yes_no(model.cost, len(outputs)):
+            grad[0, 0] = 1 if shown else -1  # the score of a no is that of a yes, with its sign
+        else:
+            grad[0, shown] = 1
         return np.array(model._net.backward(grad)[0])
     finally:
         model.training = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,13 @@ def new_folder(data: Data) -> Path:
 
 
 def save(
-    folder: Path, frame: Frame, data: Data, model: Model, history: History, own: Own | None
+    folder: Path,
+    frame: Frame,
+    data: Data,
+    model: Model,
+    history: History,
+    own: Own | None,
+    source: Settings,
 ) -> None:
     """Write model, history, net and settings, each whole or not at all.
 
@@ -58,6 +65,8 @@ def save(
     history : History
     own : Own or None
         What the command line named.
+    source : Settings
+        Where the data are from; empty if they are not from the command line.
 
     Raises
     ------
@@ -71,12 +80,13 @@ def save(
     code = own.code if own is not None and recipe.net == OWN else None
     if code is None:
         write_atomically(folder / "net.py", _code(model).encode())
-    named = own.name if own is not None and own.make is None and data is own.data else data.name
-    known = data.name in COMMAND_KNOWS or (named != data.name and Path(named).exists())
+    if source.data is None or not Path(source.data).exists():
+        source = Settings(data.name)
+    known = data.name in COMMAND_KNOWS or source.data != data.name
     if not known and not (folder / "data.npz").exists():  # they stay as they are
         _write_data(folder / "data.npz", data)
-    settings = Settings(
-        data=named if known else str(folder / "data.npz"),
+    settings = replace(
+        source if known else Settings(str(folder / "data.npz")),
         model=code or f"{folder / 'net.py'}:build",
         epochs=max(frame.epoch, 1),
         batch_size=recipe.batch,

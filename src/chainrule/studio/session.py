@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from chainrule.cli.errors import message
+from chainrule.cli.settings import Settings
 from chainrule.layer import Array
 from chainrule.model import Model
 from chainrule.studio import by_hand, nets, pilot, saving
@@ -171,7 +172,8 @@ class Session:
             If it cannot be opened; then everything stays as it was.
         """
         with self._lock:
-            self._take(reopened(folder))
+            known = [own for own in (self.own, self.named) if own is not None]
+            self._take(reopened(folder, known))
 
     def go_back(self) -> None:
         """Take the net and the data that the command line named, after a run was opened.
@@ -269,18 +271,18 @@ class Session:
         place = by_hand.checked_place(self.training.model, name, index, value)
         self.do(lambda run: place.__setitem__(index, value))
 
-    def teach(self, row: Array, label: int, rate: float) -> tuple[Array, Array]:
+    def teach(self, row: Array, truth: float, rate: float) -> tuple[Array, Array]:
         """Make one step on one sample as :meth:`Lessons.teach`; return the outputs around it.
 
         Raises
         ------
         ValueError
-            If there is no such class, or what comes out is not finite.
+            If there is no such class or number, or what comes out is not finite.
         """
         check_rate(rate)
         training = self.training
         lesson: Lesson = self.do(
-            lambda run: self.lessons.teach(training.model, training.data, row, label, rate)
+            lambda run: self.lessons.teach(training.model, training.data, row, truth, rate)
         )
         return lesson.outputs, lesson.outputs_after
 
@@ -338,7 +340,10 @@ class Session:
             folder = self._folder or saving.new_folder(training.data)
             self._folder = folder  # if writing fails, it is tried again there
             frame = training.picture(run, "")
-            saving.save(folder, frame, training.data, training.model, run.history, self.own)
+            saving.save(
+                folder, frame, training.data, training.model, run.history, self.own,
+                self._source(training.data),
+            )  # fmt: skip
             return folder, run.step
 
         with self._lock:
@@ -402,6 +407,11 @@ class Session:
             if build == self._build:  # a training that was given up shows nothing any more
                 self._frame = replace(frame, number=next(self._numbers), build=build)
                 self._shown = self.training
+
+    def _source(self, data: Data) -> Settings:
+        """Return where data of the command line are from; empty for others."""
+        owns = (own for own in (self.own, self.named) if own is not None and own.data is data)
+        return next((own.source for own in owns), Settings())
 
     def _built(self, recipe: Recipe, data: Data) -> Model:
         if recipe.net == OWN:

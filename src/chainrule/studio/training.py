@@ -56,8 +56,10 @@ class Training:
     ) -> None:
         self.recipe, self.data, self.model = recipe, data, model
         self.blueprint = copy.deepcopy(model)  # nobody changes it: any thread may copy it
-        self.targets = nets.targets(model.cost, data.labels, data.outputs)
-        self.targets_test = nets.targets(model.cost, data.labels_test, data.outputs)
+        self.targets, self.targets_test = (
+            nets.targets(model.cost, labels, data.outputs, data.width_of(model))
+            for labels in (data.labels, data.labels_test)
+        )
         self.batches = LiveBatches(data.rows, self.targets, recipe.batch, seed=recipe.seed)
         self.optimizer = recipes.optimizer(recipe.optimizer, recipe.lr, 0.0)
         self.run = Run(model, self.optimizer, MOST_EPOCHS)  # until train has made its own
@@ -157,6 +159,6 @@ class Training:
 
     def _metrics(self) -> dict[str, Any]:
         """Return how to judge a net whose loss knows no classes, or knows others than the data."""
-        if self.data.regression or nets.takes_labels(self.model.cost):
+        if self.data.regression or self.targets.ndim == 1:
             return {}
         return {"accuracy": lambda out, y: float((out.argmax(axis=1) == y.argmax(axis=1)).mean())}

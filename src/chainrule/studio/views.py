@@ -213,7 +213,8 @@ def chosen(model: Model, data: Data, split: str, samples: Array) -> tuple[Array,
     _, rows, labels = data.part(split)
     if len(samples) == 0 or samples.min() < 0 or samples.max() >= len(rows):
         raise ValueError(f"{data.name} has the samples 0 to {len(rows) - 1} to {split}.")
-    return rows[samples], nets.targets(model.cost, labels[samples], data.outputs)
+    width = data.width_of(model)
+    return rows[samples], nets.targets(model.cost, labels[samples], data.outputs, width)
 
 
 def shrunk(array: Array, most: int = MOST_CELLS) -> tuple[Array, tuple[int, ...]]:

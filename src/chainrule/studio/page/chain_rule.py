@@ -17,6 +17,7 @@ from chainrule.studio.page.chain_path import GO, PathView
 from chainrule.studio.page.chain_step import StepView
 from chainrule.studio.page.chain_touch import Touch
 from chainrule.studio.page.tab import Tab
+from chainrule.studio.results import answer
 from chainrule.studio.trace import LOSS, Trace
 from chainrule.studio.walk import (
     BACKWARD,
@@ -270,8 +271,9 @@ class _ChainRule:
                 )
             place = int(np.ravel(y)[0]) if y.size == 1 else int(np.argmax(y))
             words = f"sample {self.sample}, labelled {data.classes[place]}"
-            if out.shape == (1, data.outputs) and np.isfinite(out).all():
-                words += f", the net says {data.classes[int(out.argmax())]}"
+            said = answer(self.tab.session.training.blueprint.cost, out, data.classes)
+            if said is not None:
+                words += f", the net says {said}"
             return words
         return f"sample {self.sample}"
 

@@ -21,6 +21,7 @@ from chainrule.studio.page.bars import Bars
 from chainrule.studio.page.numbers import number
 from chainrule.studio.page.sheet import Sheet
 from chainrule.studio.page.tab import Tab
+from chainrule.studio.results import answer
 from chainrule.studio.survey import ENOUGH, Figures
 from chainrule.studio.trace import LOSS, Step, Trace
 
@@ -150,8 +151,9 @@ class _Net:
                 words += f", the net says {number(float(values(found.outputs).item()), 'NaN')}"
         else:
             words = f"Label {data.classes[int(truth)]}"
-            if found.outputs.shape == (1, data.outputs) and np.isfinite(found.outputs).all():
-                words += f", the net says {data.classes[int(found.outputs[0].argmax())]}"
+            said = answer(self.tab.session.training.blueprint.cost, found.outputs, data.classes)
+            if said is not None:
+                words += f", the net says {said}"
         self.facts.show(f"{words}. Loss {number(found.loss, 'NaN')}.")
 
     def _show_words(self, figures: Figures) -> None:

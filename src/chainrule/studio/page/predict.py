@@ -105,8 +105,7 @@ class _Predict:
                 self.walk = w.link("See it step by step", "/chain-rule")
                 self.walk.set_visibility(False)
             with w.block("predict-teach"):
-                if self.bars is not None:
-                    self.teaching = Teaching(self.tab, data, self.bars, self._row, self._ready)
+                self.teaching = Teaching(self.tab, data, self.bars, self._row, self._ready)
             if data.image_shape is not None:
                 self._pictures(data)
         if self.sheet and words:
@@ -273,11 +272,13 @@ class _Predict:
         label = data.labels_test[number]
         if data.regression:
             values = data.held.preparation.values(np.reshape(label, (1, 1)))
-            true = number_words(float(np.ravel(values)[0]))
+            truth = float(np.ravel(values)[0])
+            true = number_words(truth)
         else:
-            true = data.classes[int(label)]
-            if self.teaching is not None:
-                self.teaching.show_truth(int(label))
+            truth = int(label)
+            true = data.classes[truth]
+        if self.teaching is not None:
+            self.teaching.show_truth(truth)
         self.truth.show(f"Truly: {true}.")
         self.walk.props["href"] = self.tab.link("chain-rule", split="test", sample=number)
         self.walk.set_visibility(True)

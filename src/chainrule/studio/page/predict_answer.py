@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -71,13 +72,14 @@ class Bars:
 
 
 class Teaching:
-    """The true class, the length of a step, and the step.
+    """The true answer, the length of a step, and the step.
 
     Parameters
     ----------
     tab : Tab
     data : Data
-    bars : Bars
+    bars : Bars or None
+        None where a number is predicted.
     row : function () -> array or None
         Returns the sample, as the net takes it.
     ready : async function () -> bool
@@ -85,15 +87,16 @@ class Teaching:
     """
 
     def __init__(
-        self, tab: Tab, data: Data, bars: Bars, row: Callable[[], Any], ready: Callable[[], Any]
-    ) -> None:
+        self, tab: Tab, data: Data, bars: Bars | None, row: Callable[[], Any],
+        ready: Callable[[], Any],
+    ) -> None:  # fmt: skip
         self.tab, self.data, self.bars, self.row, self.ready = tab, data, bars, row, ready
-        names = {str(i): name for i, name in enumerate(data.classes)}
-        self.said = tab.query.get("as") in names  # by a person, not guessed
-        self.label = tab.query["as"] if self.said else "0"
         self.rate = tab.query["rate"] if tab.query.get("rate") in RATES else FIRST_RATE
+        given = _true(tab.query.get("as", ""), data)
+        self.said = given is not None  # by a person, not guessed
+        self.truth = (math.nan if data.regression else 0) if given is None else given
         with w.block("teaching"):
-            self.truths = w.Choice("It is", names, self.label, self.choose)
+            self.truths = self._ask()
             w.Choice("Step", RATES, self.rate, self.choose_rate)
             w.button("Teach it", self.teach, title="Teach it: one step on this sample")
             self.back = w.button("Take back", self.unteach, title="Take the last step back")
@@ -101,10 +104,29 @@ class Teaching:
         self.words = w.text("", classes="aside")
         self.words.props["role"] = "status"
 
-    def choose(self, label: str) -> None:
-        """Say what it truly is."""
-        self.label, self.said = label, True
-        self.tab.remember(**{"as": label})
+    def _ask(self) -> w.Choice | w.Number:
+        if self.bars is None:
+            target = self.data.held.preparation.target or "It"
+            return w.Number(f"{target} truly is", self.truth, self.choose)
+        names = {str(i): name for i, name in enumerate(self.data.classes)}
+        return w.Choice("It is", names, str(self.truth), lambda label: self.choose(int(label)))
+
+    def _show(self, truth: float) -> None:
+        self.truth = truth
+        if isinstance(self.truths, w.Number):
+            self.truths.show(truth)
+        else:
+            self.truths.show(str(truth))
+
+    def choose(self, truth: float) -> None:
+        """Say what it truly is: a class, or a number."""
+        if not math.isfinite(truth):
+            self.tab.say("The true number is a finite one.")
+            self._show(self.truth)
+            return
+        self.tab.say("")
+        self.truth, self.said = truth, True
+        self.tab.remember(**{"as": repr(truth)})
 
     def start_over(self) -> None:
         """Another sample: what was said of the one before does not hold for it."""
@@ -116,21 +138,21 @@ class Teaching:
         self.rate = rate
         self.tab.remember(rate=None if rate == FIRST_RATE else rate)
 
-    def show_truth(self, label: int) -> None:
-        """Show the class of a sample that is known, unless an address says another."""
+    def show_truth(self, truth: float) -> None:
+        """Show the true answer of a sample that is known, unless an address says another."""
         if not self.said:
-            self.label, self.said = str(label), True
-            self.truths.show(self.label)
+            self.said = True
+            self._show(truth)
 
     def show_guess(self, shares: Array) -> None:
-        """Show what the net says, until a person says what it is."""
+        """Show which class the net says, until a person says what it is."""
         if not self.said and len(shares) and not self.words.text:
-            self.label = str(int(shares.argmax()))
-            self.truths.show(self.label)
+            self._show(int(shares.argmax()))
 
     def forget(self) -> None:
         """Take away what was said of another sample."""
-        self.bars.show_before(np.zeros(0))
+        if self.bars is not None:
+            self.bars.show_before(np.zeros(0))
         self.words.show("")
         self.back.set_visibility(False)
 
@@ -140,20 +162,30 @@ class Teaching:
         if row is None:
             self.tab.say("There is no sample yet: draw one, or take one that is held out.")
             return
+        if math.isnan(self.truth):
+            self.tab.say("Say first what the number truly is.")
+            return
         if not await self.ready():
             return
-        label, rate, session, found = int(self.label), float(self.rate), self.tab.session, []
-        if not await self.tab.act(lambda: found.append(session.teach(row, label, rate))):
+        truth, rate, session, found = self.truth, float(self.rate), self.tab.session, []
+        if not await self.tab.act(lambda: found.append(session.teach(row, truth, rate))):
             return
-        cost = session.training.blueprint.cost
-        before, after = (probabilities(cost, out[None])[0] for out in found[0])
-        self.bars.show_before(before)
-        self.words.show(
-            f"One step of {rate:g}: {self.data.classes[label]} was {100 * before[label]:.1f} %, "
-            f"is {100 * after[label]:.1f} %. Orange: before."
-        )
+        self.words.show(f"One step of {rate:g}: {self._changed(truth, *found[0])}")
         self.back.set_visibility(True)
         self.tab.refresh()
+
+    def _changed(self, truth: float, before: Array, after: Array) -> str:
+        """Return in words what a step did to the outputs, and show it."""
+        if self.bars is None:
+            was, now = self.data.held.preparation.values(np.stack([before, after])).tolist()
+            return f"it said {was:.6g}, and says {now:.6g}; truly {truth:.6g}."
+        cost, label = self.tab.session.training.blueprint.cost, int(truth)
+        was, now = (probabilities(cost, out[None])[0] for out in (before, after))
+        self.bars.show_before(was)
+        return (
+            f"{self.data.classes[label]} was {100 * was[label]:.1f} %, "
+            f"is {100 * now[label]:.1f} %. Orange: before."
+        )
 
     async def unteach(self) -> None:
         """Take the last step back."""
@@ -162,3 +194,15 @@ class Teaching:
             self.words.show("The step is taken back.")
             self.back.set_visibility(bool(self.tab.session.lessons))
             self.tab.refresh()
+
+
+def _true(words: str, data: Data) -> float | None:
+    """Return the class or the number that an address names; None if it names none."""
+    if not data.regression:
+        known = words.isascii() and words.isdigit() and len(words) < 6
+        return int(words) if known and int(words) < data.outputs else None
+    try:
+        value = float(words)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

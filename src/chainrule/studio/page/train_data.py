@@ -21,6 +21,7 @@ from chainrule.studio.plan import Plan
 __all__ = ["DataColumn"]
 
 THUMBS = 20  # samples in a picture
+TABLE = "A table: chainrule studio FILE.csv --target COLUMN"
 MOST_COLUMNS = 12  # of a table that are named
 
 
@@ -47,7 +48,7 @@ class DataColumn:
             self.fetching.set_visibility(False)
             self.box = w.block("data-picture")
             with ui.element("label").classes("upload"):
-                w.text("Or your own .npz file, with x and y", "span")
+                w.text("Or your own .npz file, with x and y", "span").props["title"] = TABLE
                 chooser = ui.element("input").props('type=file accept=".npz"')
             chooser.on(
                 "change",
