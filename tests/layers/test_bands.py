@@ -28,7 +28,7 @@ def passes(make, lengths, dtype):
     rng = np.random.default_rng(1)
     layer = make().astype(dtype)
     layer.rng = np.random.default_rng(2)
-    x = rng.standard_normal((3, *lengths, layer.n_in)).astype(dtype)
+    x = rng.standard_normal((9, *lengths, layer.n_in)).astype(dtype)
     y = layer.forward(x)
     grad_x = layer.backward(rng.standard_normal(y.shape).astype(dtype))
     return y, grad_x, layer.grad_w, layer.grad_b
@@ -73,11 +73,36 @@ def test_neighbours_fill_the_width(steps):
 def test_what_is_not_finite_reaches_the_neighbours_and_no_further():
     """It is said in ``bands.py``: zero times infinity is not a number."""
     layer = cr.Conv2d(1, 6, 5)
-    x = np.zeros((2, 28, 28, 1), np.float32)
+    x = np.zeros((8, 28, 28, 1), np.float32)
     x[0, 14, 0] = np.nan
     y = layer.forward(x)
-    assert np.isfinite(y[1]).all()
+    assert np.isfinite(y[1:]).all()
     assert np.isfinite(y[0, :10]).all()
     assert np.isfinite(y[0, 15:]).all()
     assert np.isfinite(y[0, :, 8:]).all()
     assert np.isnan(y[0, 10:15, 0]).all()
+
+
+@pytest.mark.parametrize(("n_in", "n_out", "length"), [(1, 6, 28), (6, 16, 12)])
+def test_lenets_layers_against_pytorch(n_in, n_out, length):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(3)
+    layer = cr.Conv2d(n_in, n_out, 5).astype(np.float64)
+    x = rng.standard_normal((8, length, length, n_in))
+    y = layer.forward(x)
+    grad = rng.standard_normal(y.shape)
+    grad_x = layer.backward(grad)
+    tensors = [
+        torch.tensor(array.copy(), requires_grad=True)
+        for array in (np.moveaxis(x, -1, 1), layer.weights.transpose(3, 2, 0, 1), layer.biases)
+    ]
+    theirs = torch.nn.functional.conv2d(*tensors)
+    theirs.backward(torch.tensor(np.moveaxis(grad, -1, 1).copy()))
+    pairs = [
+        (y, np.moveaxis(theirs.detach().numpy(), 1, -1)),
+        (grad_x, np.moveaxis(tensors[0].grad.numpy(), 1, -1)),
+        (layer.grad_w, tensors[1].grad.numpy().transpose(2, 3, 1, 0)),
+        (layer.grad_b, tensors[2].grad.numpy()),
+    ]
+    for ours, expected in pairs:
+        np.testing.assert_allclose(ours, expected, atol=1e-11)

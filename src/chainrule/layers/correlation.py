@@ -29,6 +29,9 @@ from chainrule.layers.windows import Buffer, Window, chunk, slices
 
 __all__ = ["correlate", "correlate_weights", "spread", "swapped"]
 
+# For fewer samples, the banded weights cost more than they bring.
+FEW = 8
+
 
 def correlate(
     x: Array, weights: Array, y: Array, window: Window, groups: int, buffer: Buffer
@@ -38,7 +41,9 @@ def correlate(
         depthwise.correlate(x, weights, y, window, buffer)
         return
     outputs = y.shape[-1] // groups
-    count = neighbours(window, y.shape[2], x.shape[-1], outputs) if groups == 1 else 1
+    count = 1
+    if groups == 1 and len(x) >= FEW:
+        count = neighbours(window, y.shape[2], x.shape[-1], outputs)
     if count > 1:
         weights = banded(weights, window, count, buffer)
         window, outputs = together(window, count), count * outputs
@@ -58,7 +63,9 @@ def correlate_weights(
         depthwise.correlate_weights(x, grad, grad_w, window, buffer)
         return
     outputs = grad.shape[-1] // groups
-    count = neighbours(window, grad.shape[2], x.shape[-1], outputs) if groups == 1 else 1
+    count = 1
+    if groups == 1 and len(x) >= FEW:
+        count = neighbours(window, grad.shape[2], x.shape[-1], outputs)
     total, wide = grad_w, window
     if count > 1:
         wide, outputs = together(window, count), count * outputs
