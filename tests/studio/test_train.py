@@ -168,6 +168,27 @@ def test_a_net_of_ones_own(start, tab, tmp_path):
     page.goto("about:blank")
 
 
+def test_a_layer_that_ends_the_program_does_not_end_the_studio(start, tab, tmp_path):
+    (tmp_path / "net.py").write_text(
+        "import sys\n\nfrom chainrule import *\n\n\nclass Leaves(Layer):\n"
+        "    def forward(self, x):\n"
+        "        if not self.training and len(x) > 2:\n            sys.exit(3)\n"
+        "        return x\n\n"
+        "    def backward(self, grad):\n        return grad\n\n\n"
+        "def build(sample_shape, classes, seed):\n"
+        "    return Model([Linear(64, 10), Leaves()], SoftmaxCrossEntropy(), seed=seed)\n"
+    )
+    studio, page = start("net.py:build"), tab()
+    page.goto(f"{studio.address}net")
+    page.locator(".notice, .part", has_text="SystemExit: 3").first.wait_for()
+    page.get_by_role("button", name="One step").click()
+    wait_for(page, "step", "^1$")
+    page.get_by_role("button", name="One epoch").click()  # the samples held out are judged
+    page.get_by_text(re.compile(r"net\.py, line 9: SystemExit: 3\. Reset begins anew")).wait_for()
+    assert studio.process.poll() is None
+    page.goto("about:blank")
+
+
 def test_a_layer_that_does_not_fit_says_so_where_it_stands(page):
     choose(page, "Add a layer", "conv2d")
     page.get_by_role("button", name="Add the layer").click()

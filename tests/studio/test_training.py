@@ -224,6 +224,47 @@ def test_a_layer_that_ends_the_program_ends_the_training_alone(monkeypatch, tmp_
     session.close()
 
 
+class Holds(Layer):
+    """Waits on its way back until it may go on."""
+
+    def __init__(self, holds, gate):
+        self.holds, self.gate = holds, gate
+
+    def __deepcopy__(self, memo):
+        return Holds(self.holds, self.gate)
+
+    def forward(self, x):
+        return x
+
+    def backward(self, grad):
+        self.holds.set()
+        self.gate.wait(SOON)
+        return grad
+
+
+def test_a_step_without_end_is_told_in_words_and_another_net_can_be_built(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    holds, gate = threading.Event(), threading.Event()
+
+    def make():
+        return Model([Linear(64, 8), Holds(holds, gate), Linear(8, 10)], SoftmaxCrossEntropy())
+
+    own = Own("net.py:build", load_data("digits"), Recipe(net="own", loss="own"), make, "net.py")
+    session = Session(own)
+    session.step()
+    holds.wait(SOON)
+    session.training.patience = 0.2
+    with pytest.raises(TimeoutError, match="takes longer than"):
+        session.set_learning_rate(0.3)
+    session.set_up(MOONS)
+    session.step().result(SOON)
+    assert session.frame.step == 1
+    gate.set()  # what was given up comes to its end, and shows nothing
+    session.step().result(SOON)
+    assert (session.frame.step, session.frame.recipe.data) == (2, "moons")
+    session.close()
+
+
 def test_a_step_is_told_to_those_who_asked_even_if_it_goes_on(session):
     session.set_speed(2.0)
     for ask in (session.step, session.epoch):

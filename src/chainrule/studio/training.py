@@ -46,6 +46,8 @@ class Training:
         When somebody looked last, on the clock of ``time.monotonic``.
     """
 
+    patience = LONGEST_STEP  # of those who give orders
+
     def __init__(
         self,
         recipe: Recipe,
@@ -91,14 +93,14 @@ class Training:
         """
         future = self.pilot.do(order)
         try:
-            return future.result(timeout=LONGEST_STEP)
+            return future.result(timeout=self.patience)
         except EndedError:
-            self._thread.join(LONGEST_STEP)
+            self._thread.join(self.patience)
         except TimeoutError:
             if future.done():  # it was the order's own
                 raise
             raise TimeoutError(
-                f"the step that is being made takes longer than {LONGEST_STEP:g} s: what you "
+                f"the step that is being made takes longer than {self.patience:g} s: what you "
                 "asked for is done after it."
             ) from None
         with self._direct:
@@ -109,8 +111,8 @@ class Training:
     def end(self) -> None:
         """End it after its step; one that takes very long is not waited for."""
         with contextlib.suppress(EndedError, TimeoutError):
-            self.pilot.do(lambda run: setattr(run, "stop", True)).result(timeout=LONGEST_STEP)
-        self._thread.join(LONGEST_STEP)
+            self.pilot.do(lambda run: setattr(run, "stop", True)).result(timeout=self.patience)
+            self._thread.join(self.patience)
 
     def picture(self, run: Run, state: str, words: str = "") -> Frame:
         """Return what the training is like."""
