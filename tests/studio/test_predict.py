@@ -8,6 +8,7 @@ import pytest
 from chainrule.studio.data import load
 from chainrule.studio.drawing import as_sample
 from chainrule.studio.own import resolve
+from chainrule.studio.page.numbers import number
 from chainrule.studio.shipped import shipped
 from studio.drawings import STROKES, inked
 from studio.driving import alert, draw, serious_faults, wait_for
@@ -208,11 +209,11 @@ def test_numbers_and_a_net_that_gives_none(start, tab, tmp_path, run_here):
     assert run_here(*words.split()).returncode == 0
     page = tab()
     page.goto(f"{start('run').address}predict?sample=2")
-    said(page, r"^price: -?[\d.]+")
+    said(page, r"^price: −?[\d.]+")
     own = resolve("run", None)
     row = own.data.rows_test[2][None]
     mine = own.data.held.preparation.values(own.make().predict(row))
-    assert page.locator(".predict-said").inner_text() == f"price: {float(mine.ravel()[0]):.6g}"
+    assert page.locator(".predict-said").inner_text() == f"price: {number(float(mine.ravel()[0]))}"
     assert page.locator(".bars").count() == 0
     (tmp_path / "net.py").write_text(
         "from chainrule import *\n\n\n"

@@ -160,7 +160,7 @@ def test_the_plane_moves_while_it_trains(server, tab):
         seen.append(page.evaluate(picture))
     page.get_by_role("button", name="Pause").click()
     words = page.locator(".results-cell .samples a").first.inner_text()
-    assert re.search(r"x0 -?[\d.]+, x1 -?[\d.]+", words)  # values, no image
+    assert re.search(r"x0 −?[\d.]+, x1 −?[\d.]+", words)  # values, no image
 
 
 def test_a_rate_is_searched_and_taken(server, tab):
