@@ -150,8 +150,9 @@ class StepView:
         if shared:
             value, nodes = shared[0].value, [share.node for share in shared]
             w.text(
-                f"{value} is taken by {', '.join(nodes[:-1])} and {nodes[-1]}. A change of it reaches the loss by each of these "
-                "ways, and what it does there adds up: its gradient is the sum of theirs.",
+                f"{value} is taken by {', '.join(nodes[:-1])} and {nodes[-1]}. A change of it "
+                "reaches the loss by each of these ways, and what it does there adds up: its "
+                "gradient is the sum of theirs.",
                 classes="step-remark step-fork",
             )  # fmt: skip
             w.maths(FORK)
