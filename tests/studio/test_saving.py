@@ -20,7 +20,7 @@ UNSAVED = """() => [...document.querySelectorAll('#content canvas, #content svg,
     .filter((picture) => picture.getClientRects().length)
     .filter((picture) => {
         const round = picture.closest('figure:has(.heat-save), .samples, .draw');
-        const beside = picture.closest('.walk, .net-flow, .bars');
+        const beside = picture.closest('.walk, .net-flow, ol.bars');
         const own = round ?? (beside ?? picture).parentElement;
         return !own.querySelector("button[aria-label^='Save '][aria-label$='PNG']")
             || !own.querySelector("button[aria-label^='Save '][aria-label$='SVG']");
