@@ -128,7 +128,8 @@ def test_branches_are_shown_as_branches(start, tab):
     groups = page.locator(".walk-group")
     assert groups.count() == 5
     assert [groups.nth(i).locator("> .walk-lane").count() for i in range(5)] == [2, 2, 2, 1, 2]
-    expect(page.get_by_text("v0 is the input, v5 = v2 · v4")).to_be_attached()
+    expect(page.get_by_text("v0 is the input", exact=True)).to_be_attached()
+    expect(page.get_by_text("v5 = v2 · v4", exact=True)).to_be_attached()  # a stop of its own
     expect(page.get_by_text("v4 = Sigmoid(v3)")).to_be_attached()
     # The two ways back add up, to the digits shown.
     lowest = found.step("2").grad_input.min()
