@@ -201,6 +201,35 @@ def test_who_goes_in_good_order_is_not_missed(lines):
     assert lost == ([], [], [])
 
 
+class Hurried:
+    """A line on which, as something is sent, the one at its other end goes."""
+
+    def __init__(self, line, other, until):
+        self.line, self.other, self.until = line, other, until
+
+    def __getattr__(self, name):
+        return getattr(self.line, name)
+
+    def send(self, content):
+        self.other.close()
+        end = time.monotonic() + 0.3
+        while self.until.fileno() != -1 and time.monotonic() < end:
+            select.select([], [], [], 0.01)
+        return self.line.send(content)
+
+
+def test_goodbye_is_said_to_all_before_a_line_is_closed(lines):
+    lost = Lost(), Lost(), Lost()
+    workers = [lines(rank, 3, of) for rank, of in enumerate(lost)]
+    assert tie(*workers) == ["", "", ""]
+    one, another = workers[0]._lines
+    kept = workers[0]._lines[another]
+    workers[0]._lines[one] = Hurried(workers[0]._lines[one], workers[one], kept)
+    workers[0].close()
+    assert not lost[another].happened.wait(0.2)
+    assert lost == ([], [], [])
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_who_is_killed_is_missed_and_who_is_stopped_is_not():
     # In a process of its own, which has no other threads when it forks.

@@ -34,13 +34,13 @@ def test_train_the_logarithmic_axis_and_the_kind_of_layer_to_add(page, again):
     page.get_by_role("button", name="One epoch").click()
     wait_for(page, "epoch", "^1$")
     page.get_by_role("button", name="log", exact=True).click()
-    choose(page, "A layer more", "dropout")
+    choose(page, "Add a layer", "dropout")
     page.wait_for_url(re.compile("log=loss.*more=dropout"))
     other = again(page)
     expect(other.get_by_role("button", name="log", exact=True)).to_have_attribute(
         "aria-pressed", "true"
     )
-    expect(other.get_by_label("A layer more")).to_have_value("dropout")
+    expect(other.get_by_label("Add a layer")).to_have_value("dropout")
     expect(other.get_by_text(re.compile("^Dropout: "))).to_be_visible()
     page.get_by_role("button", name="log", exact=True).click()
     page.wait_for_function("() => !location.search.includes('log=')")

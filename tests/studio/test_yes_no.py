@@ -13,6 +13,7 @@ from chainrule.cli.prepare import load_data
 from chainrule.studio import data as sets
 from chainrule.studio import results
 from chainrule.studio.own import resolve
+from chainrule.studio.page.numbers import number
 from chainrule.studio.recipe import Recipe
 from chainrule.studio.session import Session
 from chainrule.studio.views import Views
@@ -342,7 +343,7 @@ def test_a_true_number_is_typed_and_one_step_moves_the_prediction(
     held = session.data.held
     truth = held.preparation.values(held.y_test[:1]).item()
     field = page.get_by_label("price truly is", exact=True)
-    page.get_by_text(f"Truly: {truth:.6g}.").wait_for()
+    page.get_by_text(f"Truly: {number(truth)}.").wait_for()
     assert field.input_value() == f"{truth:.6g}"
     type_into(page, "age", "45")  # a row that is typed in
     type_into(page, "price truly is", "")
@@ -356,11 +357,11 @@ def test_a_true_number_is_typed_and_one_step_moves_the_prediction(
     said, says = (held.preparation.values(o[None]).item() for o in session.teach(row, 250.5, 0.003))
     words = f"One step of 0.003: it said {said:.6g}, and says {says:.6g}; truly 250.5."
     page.get_by_text(words).wait_for()
-    page.locator(".predict-said", has_text=f"price: {says:.6g}").wait_for()
+    page.locator(".predict-said", has_text=f"price: {number(says)}").wait_for()
     assert abs(says - 250.5) < abs(said - 250.5)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.get_by_role("button", name="Take the last step back").click()
-    page.locator(".predict-said", has_text=f"price: {said:.6g}").wait_for()
+    page.locator(".predict-said", has_text=f"price: {number(said)}").wait_for()
     page.reload()
     page.get_by_label("price truly is", exact=True).wait_for()
     assert page.get_by_label("price truly is", exact=True).input_value() == "250.5"

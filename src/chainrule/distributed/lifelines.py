@@ -129,6 +129,7 @@ class Lifelines:
         for line in self._lines.values():
             with contextlib.suppress(OSError):
                 line.send(GOODBYE)
+            with contextlib.suppress(OSError):
                 line.shutdown(socket.SHUT_RDWR)  # which wakes the thread that looks
 
     # -- inner parts ----------------------------------------------------------------------------
@@ -179,7 +180,7 @@ class Lifelines:
         with selectors.DefaultSelector() as selector:
             for rank, line in self._lines.items():
                 selector.register(line, selectors.EVENT_READ, rank)
-            while selector.get_map() and not self._leaving:
+            while selector.get_map():  # until all have gone, or this one has said goodbye to all
                 for key, _ in selector.select():
                     selector.unregister(key.fileobj)
                     self._hear(key.data)
