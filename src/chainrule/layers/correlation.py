@@ -41,9 +41,7 @@ def correlate(
         depthwise.correlate(x, weights, y, window, buffer)
         return
     outputs = y.shape[-1] // groups
-    count = 1
-    if groups == 1 and len(x) >= FEW:
-        count = neighbours(window, y.shape[2], x.shape[-1], outputs)
+    count = _neighbours(x, window, y.shape[2], outputs, groups)
     if count > 1:
         weights = banded(weights, window, count, buffer)
         window, outputs = together(window, count), count * outputs
@@ -63,9 +61,7 @@ def correlate_weights(
         depthwise.correlate_weights(x, grad, grad_w, window, buffer)
         return
     outputs = grad.shape[-1] // groups
-    count = 1
-    if groups == 1 and len(x) >= FEW:
-        count = neighbours(window, grad.shape[2], x.shape[-1], outputs)
+    count = _neighbours(x, window, grad.shape[2], outputs, groups)
     total, wide = grad_w, window
     if count > 1:
         wide, outputs = together(window, count), count * outputs
@@ -113,6 +109,13 @@ def spread(x: Array, weights: Array, y: Array, window: Window, groups: int, buff
             _add_one_by_one(x[samples], weights, total, window, groups, size, buffer)
         if lengths != y.shape[1:3]:
             y[samples] = window.inside(total, y.shape[1:3])
+
+
+def _neighbours(x: Array, window: Window, steps: int, outputs: int, groups: int) -> int:
+    """Return how many windows of ``x`` to gather together; 1 for none."""
+    if groups > 1 or len(x) < FEW:
+        return 1
+    return neighbours(window, steps, x.shape[-1], outputs)
 
 
 def _add_one_by_one(
