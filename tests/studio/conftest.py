@@ -13,10 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from studio.driving import FRESH, SOON, reading, wait_for
+from studio.driving import FRESH, SLOW, SOON, reading, wait_for
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WHERE = "the studio's browser tests were skipped: there is no chromium (Debian: apt-get install it)"
+# CHAINRULE_SLOW_PAGE=4 makes every page four times as slow, and its wire late: a test that does not
+# wait for what it reads then fails at once, rather than on a busy day.
+TEMPO = float(os.environ.get("CHAINRULE_SLOW_PAGE", "0"))
 ARGUMENTS = [
     "--headless",
     "--no-sandbox",
@@ -129,7 +132,12 @@ def tab(browser):
         )
         context.set_default_timeout(SOON)
         contexts.append(context)
+        if TEMPO:
+            context.add_init_script(SLOW)
         page = context.new_page()
+        if TEMPO:
+            session = context.new_cdp_session(page)
+            session.send("Emulation.setCPUThrottlingRate", {"rate": TEMPO})
         listen(page)
         return page
 

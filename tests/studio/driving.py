@@ -5,6 +5,16 @@ FRESH = (
     "train?data=digits&net=linear-32,relu&loss=softmax-cross-entropy&optimizer=sgd&lr=0.1&batch=64"
     "&seed=0"
 )
+# Holds back what comes over the wire by up to 0.6 s, in its order.
+SLOW = """window.WebSocket = class extends WebSocket {
+    due = 0;
+    set onmessage(hear) {
+        super.onmessage = event => {
+            this.due = Math.max(this.due, performance.now() + 600 * Math.random());
+            setTimeout(() => hear(event), this.due - performance.now());
+        };
+    }
+};"""
 
 
 def reading(page, name):
