@@ -174,7 +174,9 @@ def test_a_layer_of_ones_own(start, tab):
     opened(page, studio, f"layer=4&way=backward&place=0.weights:{place[0]}.{place[1]}")
     expect(page.get_by_text("No docstring: the lines below")).to_be_visible()
     page.get_by_role("button", name="Compare with the numerical value").click()
-    expect(page.locator(".touch-numbers")).to_contain_text("they differ.")
+    expect(page.locator(".touch-numbers")).to_contain_text(
+        "they differ. Layer 4, Cube(): its gradient of the input is wrong."
+    )
     # Batch normalisation: other formulas for a sample and for a mini-batch.
     opened(page, studio, "layer=1&way=backward")
     expect(page.locator(".step-remark")).to_contain_text("As in predicting")

@@ -214,7 +214,7 @@ def test_a_layer_that_ends_the_program_ends_the_training_alone(monkeypatch, tmp_
     session = Session(own)
     errands = Errands(session)
     errands.begin(JUDGED, "", judged)
-    assert errands.wait(JUDGED).words == "SystemExit: 3"
+    assert errands.wait(JUDGED).words == "SystemExit: 3."
     with pytest.raises(RuntimeError, match="SystemExit: 5"):
         session.do(lambda run: sys.exit(5))
     assert session.frame.state == "paused"

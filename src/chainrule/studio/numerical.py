@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from chainrule.gradcheck import check_gradients
 from chainrule.layer import Array
 from chainrule.model import Model
 from chainrule.studio.edits import Edit, Place, Undone, array_at, edited
+from chainrule.studio.trace import LOSS, Trace
 
-__all__ = ["Difference", "numerical"]
+__all__ = ["Difference", "culprit", "numerical"]
 
+SECONDS = 0.5  # that a layer of one's own may be looked at
 WIDTH = 1e-5  # in float64 the error of a central difference is least about here
 
 
@@ -25,6 +29,8 @@ class Difference:
         The number, and how far it was moved to each side.
     above, below, here : float
         The mean loss with the number greater, less, and as it is.
+    steady : bool
+        Whether the loss is the same once more: not if something in the net is random.
     """
 
     middle: float
@@ -32,6 +38,7 @@ class Difference:
     above: float
     below: float
     here: float
+    steady: bool = True
 
     @property
     def quotient(self) -> float:
@@ -39,10 +46,15 @@ class Difference:
         return (self.above - self.below) / (2 * self.width)
 
     @property
+    def sides(self) -> tuple[float, float]:
+        """The slope on the left of the number, and on its right."""
+        return (self.here - self.below) / self.width, (self.above - self.here) / self.width
+
+    @property
     def kink(self) -> bool:
         """Whether the slopes of the two sides differ, as where a ReLU begins to give."""
-        right, left = self.above - self.here, self.here - self.below
-        return bool(abs(right - left) > 0.01 * max(abs(right), abs(left), 1e-6 * self.width))
+        left, right = self.sides
+        return bool(abs(right - left) > 0.01 * max(abs(right), abs(left), 1e-6))
 
 
 def numerical(
@@ -99,5 +111,32 @@ def numerical(
             return exact.cost.mean()
 
         width = WIDTH * max(1.0, abs(middle))
-        above, below, here = (loss_at(middle + step) for step in (width, -width, 0.0))
-    return Difference(middle, width, above, below, here)
+        above, below, here, again = (loss_at(middle + step) for step in (width, -width, 0.0, 0.0))
+    steady = here == again or math.isnan(here)
+    return Difference(middle, width, above, below, here, steady)
+
+
+def culprit(found: Trace) -> str:
+    """Return which layer of a user's own has a wrong backward, and the mistake; empty if none has.
+
+    Layers of chainrule are not looked at: its tests do that.
+
+    Parameters
+    ----------
+    found : Trace
+    """
+    for step in found.leaves:
+        if type(step.thing).__module__.partition(".")[0] == "chainrule":
+            continue
+        y = found.y if step.path == LOSS else None
+        report = check_gradients(step.thing, step.input.astype(np.float64), y, seconds=SECONDS)
+        for finding in report.findings:
+            if finding.ok or finding.unproved:
+                continue
+            where = "The loss" if step.path == LOSS else f"Layer {step.path}"
+            what = finding.words[0].partition(": ")[2] if finding.mistakes else finding.words[0]
+            return (
+                f"{where}, {step.name}: its gradient of the {finding.name} is wrong. "
+                f"{what[:1].upper()}{what[1:]}"
+            )
+    return ""

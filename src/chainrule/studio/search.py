@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 
 from chainrule.cli import recipes
-from chainrule.cli.errors import message
 from chainrule.data import Batches
 from chainrule.model import Model
 from chainrule.studio import results
-from chainrule.studio.faults import tame
+from chainrule.studio.faults import described, tame
 from chainrule.studio.frame import FAILED, RUNNING, Frame
 from chainrule.studio.landscape import Landscape, landscape
 from chainrule.studio.results import Fit, Judgement
@@ -180,7 +179,7 @@ class Errands:
         except StoppedError:
             self._change(kind, errand, state=STOPPED)
         except Exception as error:  # of any kind: a user's own layer may raise what it likes
-            self._change(kind, errand, state=FAILED, words=message(error))
+            self._change(kind, errand, state=FAILED, words=described(error))
         else:
             seconds = time.perf_counter() - start
             if seconds <= CHEAP:

@@ -16,6 +16,7 @@ from chainrule.layer import Array, Function, Layer
 from chainrule.layers import Graph
 from chainrule.layers.joins import Join
 from chainrule.model import Model
+from chainrule.studio.contract import checked
 from chainrule.studio.edits import Edit, Undone, edited
 from chainrule.studio.forks import Share, Taken, joined_words, shares
 from chainrule.studio.formulas import ELEMENTWISE
@@ -182,7 +183,8 @@ def trace(
     Raises
     ------
     ValueError
-        If the shapes do not fit, or an edit names no place.
+        If the shapes do not fit, or an edit names no place; if a layer of one's own gives what no
+        other can take (BrokenContractError).
 
     Examples
     --------
@@ -222,9 +224,9 @@ class _Notes:
                 if isinstance(layer, Graph):
                     self.graphs[path] = layer
         self.order.append((LOSS, model.cost, 0))
-        for _, thing, _ in self.order:
-            self.guests.append(StandIn(thing, "forward", self._around(thing, "forward")))
-            self.guests.append(StandIn(thing, "backward", self._around(thing, "backward")))
+        for path, thing, _ in self.order:
+            for way in ("forward", "backward"):
+                self.guests.append(StandIn(thing, way, self._around(thing, path, way)))
         for path, graph in self.graphs.items():
             for i, join in enumerate(graph.joins, start=1):
                 if join is not None:
@@ -253,7 +255,7 @@ class _Notes:
         return self.found.setdefault(id(thing), {})
 
     def _around(
-        self, thing: Function, way: str
+        self, thing: Function, path: str, way: str
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         def around(original: Callable[..., Any]) -> Callable[..., Any]:
             def noted(*arguments: Any, **options: Any) -> Any:
@@ -262,7 +264,8 @@ class _Notes:
                     notes["turn"] = len(self.found)
                 given = np.array(arguments[0]) if arguments else None
                 result = original(*arguments, **options)
-                notes[way] = (given, None if result is None else np.array(result))
+                checked(thing, path, way, notes.get("forward", (given,))[0], result)
+                notes[way] = (given, np.array(result))
                 if way == "backward":  # now, before its buffers serve another layer
                     notes["kept"] = _kept(thing)
                     notes["copy"] = _copy_with_kept(thing)

@@ -13,6 +13,7 @@ from chainrule.cli import recipes
 from chainrule.distributed.cores import threads_each
 from chainrule.model import Model
 from chainrule.studio import nets, pilot
+from chainrule.studio.contract import BrokenContractError
 from chainrule.studio.curves import Notes
 from chainrule.studio.data import Data
 from chainrule.studio.faults import described
@@ -20,6 +21,7 @@ from chainrule.studio.feed import LiveBatches
 from chainrule.studio.frame import FAILED, FINISHED, PAUSED, RUNNING, Frame
 from chainrule.studio.pilot import EndedError, Pilot
 from chainrule.studio.recipe import Recipe
+from chainrule.studio.trace import trace
 from chainrule.training import Run, Threads, train
 
 __all__ = ["Training"]
@@ -152,12 +154,23 @@ class Training:
                 verbose=False,
             )  # fmt: skip
         except BaseException as error:  # a user's own layer may raise what it likes: SystemExit
-            words = described(error)
+            words = self._why(error)
         try:
             self._last = self.picture(self.run, FAILED if words else FINISHED, words)
             self.show(self._last)
         finally:
             self.pilot.finish()
+
+    def _why(self, error: BaseException) -> str:
+        """Return in words what went wrong; a layer that gave what no other can take is named."""
+        if isinstance(error, (TypeError, ValueError, AttributeError)):  # as others then raise
+            try:
+                trace(self.twin(), self.data.rows[:2], self.targets[:2])
+            except BrokenContractError as broken:
+                return described(broken)
+            except Exception:  # the error itself says more
+                pass
+        return described(error)
 
     def _metrics(self) -> dict[str, Any]:
         """Return how to judge a net whose loss knows no classes, or knows others than the data."""

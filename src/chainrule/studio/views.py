@@ -20,7 +20,7 @@ from chainrule.studio import trace as traces
 from chainrule.studio.data import Data
 from chainrule.studio.edits import Edit, Place
 from chainrule.studio.frame import RUNNING, Frame
-from chainrule.studio.numerical import Difference, numerical
+from chainrule.studio.numerical import Difference, culprit, numerical
 from chainrule.studio.runs import Shelf
 from chainrule.studio.search import Errands
 from chainrule.studio.session import Session
@@ -189,6 +189,17 @@ class Views:
             return numerical(model, x, y, place, edits, **_mode(x, as_in_training))
 
         return self.of(("numerical", place, edits, split, index, as_in_training), compute)
+
+    def culprit(
+        self, edits: tuple[Edit, ...] = (), split: str = "train", index: int = -1,
+        training: bool = False,
+    ) -> str:  # fmt: skip
+        """Return which layer of one's own has a wrong backward, as :func:`culprit` says it."""
+        if index < 0:
+            found = self.batch(edits, training=training)
+        else:
+            found = self.sample(split, index, edits, training=training)
+        return culprit(found)
 
 
 def _mode(x: Array, training: bool) -> dict[str, bool]:

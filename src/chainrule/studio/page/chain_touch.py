@@ -16,6 +16,9 @@ from chainrule.studio.walk import as_words
 
 __all__ = ["Touch", "agreement", "gradient_at", "value_at"]
 
+CLOSE, NOTHING = 1e-3, 1e-7  # relative to the larger number, and as it is
+DIFFER = "they differ."
+
 
 class Touch:
     """The place that is chosen, a field for its value, and the numerical derivative beside it."""
@@ -116,8 +119,14 @@ class Touch:
         found = await self.tab.compute(
             self.tab.views.numerical, place, edits, split, index, training
         )
-        if found is not None and asked == self.asked:
-            self.numbers.show(agreement(gradient, found))
+        if found is None or asked != self.asked:
+            return
+        words = agreement(gradient, found)
+        self.numbers.show(words)
+        if words.endswith(DIFFER):
+            who = await self.tab.compute(self.tab.views.culprit, edits, split, index, training)
+            if who and asked == self.asked:
+                self.numbers.show(f"{words} {who}")
 
 
 def value_at(found: Trace, place: Place) -> float:
@@ -167,8 +176,21 @@ def agreement(gradient: float, found: Difference) -> str:
     )
     if not (math.isfinite(quotient) and math.isfinite(gradient)):
         return f"{words}there is no finite number to compare."
-    if abs(quotient - gradient) <= 1e-3 * max(abs(quotient), abs(gradient)) + 1e-7:
+    if not found.steady:
+        return f"{words}but the loss is another each time: something in the net is random."
+    apart, largest = abs(quotient - gradient), max(abs(quotient), abs(gradient))
+    if apart <= CLOSE * largest:
         return f"{words}they agree."
-    if found.kink:
+    if apart <= NOTHING:  # what float32 leaves of a sum that is 0
+        close = largest > 10 * NOTHING
+        return f"{words}{'they agree.' if close else 'both are nearly 0, as far as float32 goes.'}"
+    if not found.kink:
+        return f"{words}{DIFFER}"
+    left, right = found.sides
+    slack = CLOSE * max(abs(left), abs(right)) + NOTHING
+    if min(left, right) - slack <= gradient <= max(left, right) + slack:
         return f"{words}the loss has a kink here, and no derivative; backward gives one side's."
-    return f"{words}they differ."
+    return (
+        f"{words}the loss has a kink here, with the slope {number(left)} on the left and "
+        f"{number(right)} on the right; backward gives neither: {DIFFER}"
+    )

@@ -10,8 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from nicegui import background_tasks, context, run
 
-from chainrule.cli.errors import message
-from chainrule.studio.faults import tame
+from chainrule.studio.faults import described, tame
 from chainrule.studio.frame import Frame
 from chainrule.studio.session import Session
 from chainrule.studio.views import Views
@@ -126,7 +125,7 @@ class Tab:
                 if isinstance(answer, Awaitable):
                     await answer
         except Exception as error:  # what one view cannot show must not stop the others for ever
-            self.say(message(error))
+            self.say(described(error))
         finally:
             self._busy = False
         self.session.charge(_clock.passed(), drawn=True)
@@ -151,7 +150,7 @@ class Tab:
             found = await run.io_bound(tame, function, *arguments)
         except Exception as error:  # of any kind: a user's own layer may raise what it likes
             if self.is_here():
-                self.say(message(error))
+                self.say(described(error))
             return None
         return found if self.is_here() else None
 
@@ -163,7 +162,7 @@ class Tab:
                 await run.io_bound(tame, function, *arguments)
             except Exception as error:  # the same
                 if self.is_here():
-                    self.say(message(error))
+                    self.say(described(error))
                 return False
         if not self.is_here():
             return False
