@@ -5,6 +5,7 @@ The figures are made while the samples are on their way, so that no array has to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +24,9 @@ __all__ = ["ENOUGH", "Figures", "Histogram", "histogram", "survey"]
 BINS = 32
 COUNTED = 1 << 16  # values that a histogram counts: of more, evenly chosen ones
 ENOUGH = 256  # samples from which on a unit that never gives anything is called dead
-VANISHED, EXPLODED = 1e-3, 1e3  # of the first layer's gradients beside the last one's
+# The gradients of the first layer's parameters beside the last one's; and d(loss)/d(what it gives).
+VANISHED, EXPLODED = 1e-3, 1e3
+SMALLEST = 1e-30  # of squares: below it float32 has few digits
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,8 @@ def survey(model: Model, x: Array, y: Array) -> Figures:
     np.int64(300)
     >>> print(found.words[0])
     Layer 1, ReLU(): 2 of 2 units are dead: they give 0 for every one of the 300 samples looked at,
-    so no gradient reaches their weights. A lower learning rate, or LeakyReLU, keeps units alive.
+    so no gradient reaches their weights. A lower learning rate, another seed, or LeakyReLU, keeps
+    units alive.
     """
     notes: dict[str, _Notes] = {}
     guests: list[StandIn] = []
@@ -221,12 +225,19 @@ def _backward(thing: Function, notes: dict[str, _Notes], path: str) -> Around:
 
 
 def _size(array: Array) -> float:
+    """Return the root of the mean square, also where a square would be too large or too small."""
     if not array.size:
         return 0.0
-    with np.errstate(over="ignore", invalid="ignore"):
-        flat = np.ravel(array)
+    flat = np.ravel(array)
+    with np.errstate(all="ignore"):
         square = float(np.dot(flat, flat))
-    return float(np.sqrt(square / array.size))
+        if not SMALLEST < square < math.inf:
+            largest = float(np.abs(flat).max())
+            if not 0 < largest < math.inf:
+                return largest
+            flat = flat.astype(np.float64) / largest
+            return largest * math.sqrt(float(np.dot(flat, flat)) / array.size)
+    return math.sqrt(square / array.size)
 
 
 def _findings(reached: list[tuple[str, _Notes]], samples: int) -> list[tuple[str, str]]:
@@ -243,31 +254,53 @@ def _findings(reached: list[tuple[str, _Notes]], samples: int) -> list[tuple[str
                 return found  # all that comes after it is spoilt by it
         if n.silent:
             found.append((path, _silent(layer, n, samples)))
+    closed = next((path for path, n in reached if 0 < n.silent == n.units), "")
+    return found + _along(reached, closed)
+
+
+def _along(reached: list[tuple[str, _Notes]], closed: str) -> list[tuple[str, str]]:
+    """Return in words what becomes of the gradients on their way back.
+
+    Parameters
+    ----------
+    reached : list of (path, notes)
+        In the order of the way forward.
+    closed : str
+        A layer all of whose units are dead; empty if there is none.
+    """
     learning = [(path, n) for path, n in reached if n.parameters]
-    if len(learning) >= 2:
-        (first, a), (last, b) = learning[0], learning[-1]
-        both = f"those of layer {first} are about {a.typical:.1g}, those of layer {last} about "
-        if b.typical > 0 and a.typical <= VANISHED * b.typical:
-            found.append((first, (
-                f"The gradients vanish: {both}{b.typical:.1g}. ReLU, BatchNorm or Residual let "
-                "them through."
-            )))  # fmt: skip
-        if a.typical > 0 and a.typical >= EXPLODED * b.typical:
-            found.append((first, (
-                f"The gradients explode: {both}{b.typical:.1g}. A lower learning rate or BatchNorm "
-                "holds them."
-            )))  # fmt: skip
-    return found
+    if len(learning) < 2:
+        return []
+    (first, a), (last, b) = learning[0], learning[-1]
+    if b.typical > 0 and a.typical == 0 and closed:
+        return [(first, (
+            f"No gradient gets through layer {closed}: the layers before it learn nothing more."
+        ))]  # fmt: skip
+    if b.typical > 0 and a.typical <= VANISHED * b.typical:
+        return [(first, (
+            f"The gradients vanish: those of layer {first} are about {a.typical:.1g}, those of "
+            f"layer {last} about {b.typical:.1g}. ReLU, BatchNorm or Residual let them through."
+        ))]  # fmt: skip
+    if b.size > 0 and a.size >= EXPLODED * b.size:
+        return [(first, (
+            f"The gradients explode: where they arrive at layer {last} they are about "
+            f"{b.size:.1g}, at layer {first} about {a.size:.1g}. BatchNorm, fewer layers or, if "
+            "learning has brought it about, a lower learning rate hold them."
+        ))]  # fmt: skip
+    return []
 
 
 def _silent(layer: str, n: _Notes, samples: int) -> str:
-    never = f"give 0 for every one of the {samples} samples looked at"
+    one = n.silent == 1
+    units = f"{n.silent} of {n.units} units"
+    never = f"{'gives' if one else 'give'} 0 for every one of the {samples} samples looked at"
     if samples < ENOUGH:
         return (
-            f"{layer}, {n.name}: {n.silent} of {n.units} units {never}. That is too few to call "
-            f"them dead: {ENOUGH} are needed."
+            f"{layer}, {n.name}: {units} {never}. That is too few samples to call "
+            f"{'it' if one else 'them'} dead: {ENOUGH} are needed."
         )
     return (
-        f"{layer}, {n.name}: {n.silent} of {n.units} units are dead: they {never}, so no gradient "
-        "reaches their weights. A lower learning rate, or LeakyReLU, keeps units alive."
+        f"{layer}, {n.name}: {units} {'is' if one else 'are'} dead: {'it' if one else 'they'} "
+        f"{never}, so no gradient reaches {'its' if one else 'their'} weights. A lower learning "
+        "rate, another seed, or LeakyReLU, keeps units alive."
     )
