@@ -153,7 +153,7 @@ def test_few_samples_call_no_unit_dead(rng, samples, dead):
     found = survey(*relu_net(rng, samples))
     assert f"1 of 6 units {'is dead' if dead else 'gives 0'}" in found.words[0]
     assert f"every one of the {samples} samples" in found.words[0]
-    assert ("too few to call them dead" in found.words[0]) != dead
+    assert ("too few samples to call it dead" in found.words[0]) != dead
     assert found.concerned == {"1"}
 
 

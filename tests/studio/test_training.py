@@ -161,6 +161,8 @@ def test_divergence_is_told_in_words_and_reset_is_the_way_back(session):
     assert session.frame.state == "failed"
     assert "The loss" in session.frame.words
     assert "Traceback" not in session.frame.words
+    assert "Try: a lower learning rate, as 1e+04 (it is 1e+05)." in session.frame.words
+    assert "clip_norm" not in session.frame.words  # the page cannot set it
     session.step().result(SOON)  # nothing happens, and nothing hangs
     session.set_learning_rate(0.1)
     session.reset()

@@ -12,6 +12,8 @@ from chainrule.cli.errors import message
 __all__ = ["described", "tame"]
 
 OURS = Path(chainrule.__file__).parent
+# What train advises that the page has no control for.
+NOT_HERE = ("clip_norm", "dtype")
 
 
 def described(error: BaseException) -> str:
@@ -23,10 +25,14 @@ def described(error: BaseException) -> str:
     'the loss is NaN.'
     >>> described(ValueError("train: the loss diverges."))
     'The loss diverges.'
+    >>> described(ValueError("train: it is inf. Try: a lower rate, as 0.1; clip_norm=1."))
+    'It is inf. Try: a lower rate, as 0.1.'
     """
     words = message(error).rstrip(".") + "."
     if words.startswith("train: "):  # on the page it is plain what trains
-        words = words[7:8].upper() + words[8:]
+        words, tried, remedies = (words[7:8].upper() + words[8:]).partition(" Try: ")
+        here = [one for one in remedies[:-1].split("; ") if not one.startswith(NOT_HERE)]
+        words += f"{tried}{'; '.join(here)}." if tried and here else ""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         file = Path(frame.filename)
         if file.is_relative_to(OURS) or "site-packages" in file.parts:
