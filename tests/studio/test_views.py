@@ -148,6 +148,23 @@ def test_a_view_is_computed_once_for_all_tabs(session):
     assert len(calls) == 3
 
 
+def test_what_is_remembered_is_bounded_and_of_the_newest_frame(session, monkeypatch):
+    found = views.Views(session)
+    for i in range(100):
+        found.sample("train", i)
+    assert len(found._kept) == views.KEPT
+    size = views.nbytes(found.sample("train", 99))
+    monkeypatch.setattr(views, "MOST_BYTES", int(3.5 * size))
+    for i in range(10):
+        found.sample("train", i)
+    assert [key[2] for key in found._kept] == [7, 8, 9]
+    monkeypatch.setattr(views, "MOST_BYTES", 1)  # the newest is kept, however large it is
+    assert found.sample("train", 3) is found.sample("train", 3)
+    session.step().result(SOON)
+    found.sample("train", 5)
+    assert [key[2] for key in found._kept] == [5]  # those of an old frame are let go
+
+
 def test_the_last_mini_batch_is_shown(session):
     shown = views.Views(session)
     session.step().result(SOON)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
+from types import ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -27,12 +28,12 @@ from chainrule.studio.session import Session
 from chainrule.studio.survey import ENOUGH, Figures, survey
 from chainrule.studio.trace import Trace
 
-__all__ = ["Views", "shrunk", "templates"]
+__all__ = ["Views", "nbytes", "shrunk", "templates"]
 
 Result = TypeVar("Result")
 
 MOST_CELLS = 64 * 64  # of an array that is shown
-KEPT = 64  # views that are remembered
+KEPT, MOST_BYTES = 64, 128 << 20  # views of the newest frame that are remembered, and their arrays
 CROWD = 512  # samples that are looked at together, at most
 LOOK, LONG_LOOK = 0.03, 0.25  # seconds that it may take while a training runs, and while none does
 FIRST_LOOK = 16  # samples by which is found how long one takes
@@ -63,7 +64,8 @@ class Views:
         self._lock = threading.RLock()  # one twin serves one thread at a time
         self._twin: Model | None = None
         self._build = 0
-        self._kept: dict[tuple[int, Hashable], Any] = {}
+        self._kept: dict[Hashable, tuple[Any, int]] = {}  # with the bytes of its arrays
+        self._number = 0  # of the frame that they are of
         self._pace = np.nan  # seconds that a sample takes in a look at many,
         self._start = 0.0  # and the look itself
 
@@ -80,19 +82,23 @@ class Views:
         with self._lock:
             frame, training = self.session.snapshot()
             found: Result
-            if (frame.number, key) in self._kept:
-                found = self._kept[frame.number, key]
+            if frame.number != self._number:  # nobody asks for those of an old one
+                self._kept.clear()
+                self._number = frame.number
+            if key in self._kept:
+                found, _ = self._kept[key]
                 return found
             start = time.thread_time()
             if self._twin is None or self._build != frame.build:
                 self._twin, self._build = training.twin(), frame.build
-                self._kept.clear()
                 self._pace = np.nan
             frame.into(self._twin)
             found = compute(self._twin, training.data, frame)
-            while len(self._kept) >= KEPT:
+            self._kept[key] = found, nbytes(found)
+            while len(self._kept) > KEPT or (
+                len(self._kept) > 1 and sum(size for _, size in self._kept.values()) > MOST_BYTES
+            ):
                 self._kept.pop(next(iter(self._kept)))
-            self._kept[frame.number, key] = found
             self.session.charge(time.thread_time() - start)
         return found
 
@@ -200,6 +206,29 @@ class Views:
         else:
             found = self.sample(split, index, edits, training=training)
         return culprit(found)
+
+
+def nbytes(thing: object, seen: set[int] | None = None) -> int:
+    """Return what the arrays in something take, each once, however deep they lie.
+
+    Examples
+    --------
+    >>> array = np.zeros(4)
+    >>> nbytes({"a": array, "b": [array, np.zeros(2)]})
+    48
+    """
+    seen = set() if seen is None else seen
+    if id(thing) in seen or isinstance(thing, (type, ModuleType)):
+        return 0
+    seen.add(id(thing))
+    if isinstance(thing, np.ndarray):
+        return nbytes(thing.base, seen) if isinstance(thing.base, np.ndarray) else thing.nbytes
+    inside: Iterable[object] = getattr(thing, "__dict__", {}).values()
+    if isinstance(thing, dict):
+        inside = thing.values()
+    elif isinstance(thing, (list, tuple)):
+        inside = thing
+    return sum(nbytes(each, seen) for each in inside)
 
 
 def _mode(x: Array, training: bool) -> dict[str, bool]:
