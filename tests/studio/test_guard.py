@@ -305,6 +305,36 @@ def test_a_hundred_tabs(server):
     assert fetch(server, "/train")[0] == 200
 
 
+async def come_back(server, reloads):
+    """Open a tab, lose its connection, have pages asked for elsewhere, and connect it again."""
+    aiohttp = pytest.importorskip("aiohttp")
+    socketio = pytest.importorskip("socketio")
+    origin = server.address.rstrip("/")
+    async with aiohttp.ClientSession() as http_session:
+        async with http_session.get(f"{origin}/runs") as answer:
+            page = await answer.text()
+        name = re.search(r"'client_id': '([0-9a-f-]{36})'", page)[1]
+        for turn in range(2):
+            client, seen = socketio.AsyncClient(handle_sigint=False), asyncio.Event()
+            client.on("update", lambda data, seen=seen: seen.set())
+            query = (
+                f"client_id={name}&next_message_id=0&implicit_handshake=true&tab_id=t&document_id=d"
+            )
+            await client.connect(  # raises if the page is not known any more
+                f"{origin}?{query}", headers={"Origin": origin}, transports=["websocket"],
+                socketio_path="/_nicegui_ws/socket.io",
+            )  # fmt: skip
+            await asyncio.wait_for(seen.wait(), 30)
+            await client.disconnect()
+            for _ in range(reloads if turn == 0 else 0):
+                async with http_session.get(f"{origin}/runs") as answer:
+                    assert answer.status == 200
+
+
+def test_a_tab_that_was_cut_off_survives_many_reloads_of_others(server):
+    in_a_loop(come_back(server, 60))
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -4,6 +4,7 @@
 
 import contextlib
 import math
+import weakref
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -38,6 +39,8 @@ UNCONNECTED = 40  # tabs that were asked for and have not answered
 STATIC = Path(__file__).parent / "static"
 STATES = {RUNNING: "running", FAILED: "stopped by an error", FINISHED: "finished"}
 
+_shown: weakref.WeakSet[Client] = weakref.WeakSet()  # pages that a browser has connected to
+
 
 def install(app: FastAPI, session: Session) -> tuple[str, ...]:
     """Put the page into a server, and return its paths."""
@@ -58,9 +61,10 @@ def install(app: FastAPI, session: Session) -> tuple[str, ...]:
 def is_full() -> bool:
     """Whether no more tabs can be served.
 
-    Pages that were asked for and never shown, as by many quick reloads, are let go of.
+    Pages that were asked for and never shown, as by many quick reloads, are let go of; those that
+    were shown may come back, and NiceGUI lets go of them after a while.
     """
-    waiting = [c for c in Client.instances.values() if not c.has_socket_connection]
+    waiting = [c for c in Client.instances.values() if c not in _shown]
     for client in waiting[: max(0, len(waiting) - UNCONNECTED)]:
         client.delete()
     return len(Client.instances) >= MOST_TABS
@@ -123,6 +127,7 @@ def _page(session: Session, views: Views) -> None:
 
 
 def _ask_whether_hidden(client: Client) -> None:
+    _shown.add(client)
     client.run_javascript("chainruleStudio.tellHidden()")
 
 
