@@ -7,9 +7,13 @@ from chainrule import Layer, Linear, MeanSquaredError, Model, ReLU, SoftmaxCross
 from chainrule.studio.contract import BrokenContractError
 from chainrule.studio.numerical import Difference, culprit, numerical
 from chainrule.studio.own import resolve
-from chainrule.studio.page.chain_touch import agreement, gradient_at
 from chainrule.studio.session import Session
 from chainrule.studio.trace import trace
+
+WHERE = "pip install chainrule[studio]"
+step_page = pytest.importorskip("chainrule.studio.page.chain_step", reason=WHERE)
+touch_page = pytest.importorskip("chainrule.studio.page.chain_touch", reason=WHERE)
+agreement, gradient_at = touch_page.agreement, touch_page.gradient_at
 
 SQUARE = """
 import numpy as np
@@ -143,3 +147,23 @@ def test_numbers_that_float32_cannot_tell_apart_are_not_said_to_agree():
     tiny = Difference(1.0, 1e-5, 1 + 3e-14, 1 - 3e-14, 1.0)
     assert "both are nearly 0" in agreement(9e-9, tiny)
     assert agreement(0.0, Difference(1.0, 1e-5, 1.0, 1.0, 1.0)).endswith("they agree.")
+
+
+def test_over_what_the_loss_is_a_mean(rng):
+    def said(cost, y, samples, forward=False):
+        x = rng.standard_normal((samples, 4)).astype(np.float32)
+        return step_page.of_the_mean(trace(Model([Linear(4, 3)], cost), x, y).step("loss"), forward)
+
+    labels, numbers = np.array([0, 2]), np.zeros((2, 3), np.float32)
+    assert said(SoftmaxCrossEntropy(), labels, 2) == (
+        "L is the mean over 2 samples: each derivative is divided by 2."
+    )
+    assert said(SoftmaxCrossEntropy(), labels[:1], 1) == ""
+    assert said(MeanSquaredError(), numbers, 2) == (
+        "L is the mean over 2 samples and 3 outputs: each derivative is divided by 6."
+    )
+    assert said(MeanSquaredError(), numbers[:1], 1, forward=True) == (
+        "L is the mean over 3 outputs."
+    )
+    weighted = SoftmaxCrossEntropy(class_weights=[1.0, 2.0, 3.0])
+    assert said(weighted, labels, 2).startswith("L is a weighted mean: each")

@@ -68,6 +68,17 @@ def test_the_gradient_of_a_fork_is_the_sum_of_those_of_its_branches(found):
     ]  # fmt: skip
 
 
+def test_the_little_picture_of_a_join_has_what_goes_back_to_each(found):
+    path = pytest.importorskip("chainrule.studio.page.chain_path")
+    join = found.step("0.5")
+    seen = path.array_of(join, BACKWARD)
+    assert np.array_equal(seen, np.concatenate([one.back for one in join.taken], axis=-1))
+    assert seen.size == 2 * join.grad_input.size
+    words = [path.shape_words(one.back) for one in join.taken]
+    assert path.shape_of(join, BACKWARD) == " and ".join(words)
+    assert path.array_of(join, FORWARD) is join.output
+
+
 def test_a_learner_sees_it_on_the_page(start, tab, found):
     sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
     expect = sync_api.expect

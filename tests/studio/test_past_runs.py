@@ -184,6 +184,29 @@ def test_a_run_is_opened_as_it_was_saved_and_the_command_lines_net_is_not_lost(h
     session.close()
 
 
+def test_a_net_that_the_studio_built_is_shown_by_its_layers(here):
+    setting = pytest.importorskip("chainrule.studio.page.run_table").setting
+    session = Session()
+    session.set_up(Recipe(data="moons", net="linear-8,relu"))
+    session.step().result(SOON)
+    folder = session.save()
+    session.close()
+    (run,) = past_runs()
+    assert run.layers == "Linear(2, 8), ReLU(), Linear(8, 2)"
+    assert setting(run, "model") == run.layers
+    (folder / "net.py").unlink()
+    for write in (
+        lambda path: path.write_text("layers = [\n  Linear(2, 8),\n]\n"),  # of somebody else
+        lambda path: path.write_bytes(b"\xff" * 99),
+        os.mkfifo,  # is not waited for
+    ):
+        write(folder / "net.py")
+        (folder / "run.toml").touch()
+        (run,) = past_runs()
+        assert (run.layers, setting(run, "model")) == ("", "net.py:build")
+        (folder / "net.py").unlink()
+
+
 def test_a_run_that_cannot_be_opened_leaves_everything_as_it_was(here):
     session = Session()
     before = session.frame

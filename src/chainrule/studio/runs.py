@@ -6,6 +6,7 @@ figures and its pictures are read, each up to a size; nothing in it is executed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import threading
@@ -18,6 +19,7 @@ from chainrule.cli.compare import Made, read_run
 from chainrule.cli.errors import UsageError
 from chainrule.studio.curves import MOST as MOST_POINTS
 from chainrule.studio.frame import Points
+from chainrule.studio.saving import layers_of
 
 __all__ = ["FOLDER", "PICTURES", "Past", "Shelf", "past_runs", "picture"]
 
@@ -59,6 +61,8 @@ class Past:
         Whether there is a model to open.
     words : str
         Why it cannot be read; empty if it can.
+    layers : str
+        Of a net that the studio built; empty for others.
     """
 
     name: str
@@ -70,6 +74,7 @@ class Past:
     pictures: tuple[str, ...] = ()
     saved: bool = False
     words: str = ""
+    layers: str = ""
 
     @property
     def best(self) -> tuple[str, float] | None:
@@ -170,7 +175,20 @@ def _past(folder: Path, marks: Marks) -> Past:
     figures = {n: v for n, v in figures.items() if v is not None}
     there = tuple(n for n, mark in zip(PICTURES, marks[3:], strict=True) if mark[1] >= 0)
     settings = {n: v for n, v in run.settings.items() if v is not None}
-    return Past(name, folder, made, settings, figures, curves, there, marks[2][1] >= 0)
+    layers = _layers(folder) if settings.get("model") == f"{folder / 'net.py'}:build" else ""
+    return Past(
+        name, folder, made, settings, figures, curves, there, marks[2][1] >= 0, layers=layers
+    )
+
+
+def _layers(folder: Path) -> str:
+    """Return the layers of a net that the studio built, from its file, which is only read."""
+    with contextlib.suppress(OSError, ValueError):
+        path = folder / "net.py"
+        if stat.S_ISREG(path.stat().st_mode):  # no pipe, that would be waited for
+            with path.open(encoding="utf-8") as file:
+                return shown(layers_of(file.read(MOST_SETTINGS)), 1000)
+    return ""
 
 
 def _curves(run: Made) -> dict[str, Points]:

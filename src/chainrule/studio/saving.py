@@ -20,8 +20,9 @@ from chainrule.studio.own import Own
 from chainrule.studio.recipe import OWN
 from chainrule.training import History
 
-__all__ = ["new_folder", "save"]
+__all__ = ["layers_of", "new_folder", "save"]
 
+WRITTEN = '"""The net of this run, as the studio built it."""'
 COMMAND_KNOWS = ("digits", "mnist", "fashion-mnist")
 
 
@@ -98,6 +99,22 @@ def save(
     write_settings(folder, settings, made_from(data.held, str(settings.model)))
 
 
+def layers_of(text: str) -> str:
+    """Return the layers of a net from the file that :func:`save` wrote; empty if it is another.
+
+    Examples
+    --------
+    >>> from chainrule import Linear, ReLU, SoftmaxCrossEntropy
+    >>> layers_of(_code(Model([Linear(4, 2), ReLU()], SoftmaxCrossEntropy())))
+    'Linear(4, 2), ReLU()'
+    """
+    head, found, rest = text.partition("    layers = [\n")
+    if not (found and head.startswith(WRITTEN)):
+        return ""
+    inside, _, _ = rest.partition("\n    ]\n")
+    return ", ".join(line.strip().rstrip(",") for line in inside.splitlines())
+
+
 def _code(model: Model) -> str:
     """Return a Python file with a function that builds the net anew."""
     names = {"Model"}
@@ -106,7 +123,7 @@ def _code(model: Model) -> str:
         names |= {type(part).__name__} & known
     layers = "".join(f"        {layer!r},\n" for layer in model.layers)
     return (
-        '"""The net of this run, as the studio built it."""\n\n'
+        f"{WRITTEN}\n\n"
         f"from chainrule import {', '.join(sorted(names))}\n\n\n"
         "def build(sample_shape, classes, seed):\n"
         '    """Return the net, with weights that have learned nothing."""\n'

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from nicegui import context, ui
 
 from chainrule.layer import Array
@@ -16,7 +17,7 @@ from chainrule.studio.page.thumb import Thumb
 from chainrule.studio.trace import Step, Trace
 from chainrule.studio.walk import BACKWARD, FORWARD, Stop, walk
 
-__all__ = ["PathView", "shape_words"]
+__all__ = ["PathView", "array_of", "shape_of", "shape_words"]
 
 MOST_THUMBS = 160  # stops that have a picture: of a longer walk the first ones
 PAUSE = 0.5  # seconds between two sets of pictures while a training runs
@@ -70,7 +71,7 @@ class PathView:
         self.painted = time.monotonic()
         for link in self.links:
             if link.thumb is not None:
-                array = _array(found.step(link.stop.path), link.stop.way)
+                array = array_of(found.step(link.stop.path), link.stop.way)
                 if array is not None:
                     link.thumb.show(array, image if array.shape == found.x.shape else None)
 
@@ -122,8 +123,8 @@ class PathView:
 
     def _link(self, step: Step, stop: Stop) -> None:
         number = self.stops.index(stop) + 1
-        array = _array(step, stop.way)
-        shape = "none: indices have no derivative" if array is None else shape_words(array)
+        array = array_of(step, stop.way)
+        shape = shape_of(step, stop.way)
         link = w.block(f"walk-go walk-{stop.way}", "a")
         link.props.update({
             "href": self.address(stop), "data-stop": _key(stop),
@@ -137,8 +138,22 @@ class PathView:
         self.links.append(_Link(stop, link, thumb))
 
 
-def _array(step: Step, way: str) -> Array | None:
-    return step.output if way == FORWARD else step.grad_input
+def array_of(step: Step, way: str) -> Array | None:
+    """Return what a stop gives; of a join on the way back what it hands to each of its values."""
+    if way == FORWARD:
+        return step.output
+    backs = [taken.back for taken in step.taken]
+    if len({back.shape[:-1] for back in backs}) == 1:
+        return np.concatenate(backs, axis=-1)
+    return step.grad_input
+
+
+def shape_of(step: Step, way: str) -> str:
+    """Return its shape in words; of a join on the way back one for each of its values."""
+    if way == BACKWARD and step.taken:
+        return " and ".join(shape_words(taken.back) for taken in step.taken)
+    array = array_of(step, way)
+    return "none: indices have no derivative" if array is None else shape_words(array)
 
 
 def _key(stop: Stop) -> str:

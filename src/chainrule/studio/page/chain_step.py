@@ -22,7 +22,7 @@ from chainrule.studio.source import helpers, source, working
 from chainrule.studio.trace import LOSS, Step, Trace
 from chainrule.studio.walk import FORWARD, Stop, name_of
 
-__all__ = ["StepView"]
+__all__ = ["StepView", "of_the_mean"]
 
 SIDE, WIDE, CELL = 192, 320, 24  # pixels: of a picture, of a flat one, of a cell at most
 LINES = 14  # of a docstring
@@ -156,6 +156,8 @@ class StepView:
                 classes="step-remark step-fork",
             )  # fmt: skip
             w.maths(FORK)
+        if step.path == LOSS and (said := of_the_mean(step, forward)):
+            w.text(said, classes="step-remark")
         if said := remark(step.thing):
             w.text(said, classes="step-remark")
 
@@ -222,6 +224,22 @@ class StepView:
 def _shared(step: Step) -> tuple[Share, ...]:
     """Return what comes back to one value from several, if that is so at a step."""
     return step.arriving or step.leaving
+
+
+def of_the_mean(step: Step, forward: bool) -> str:
+    """Return over what the loss is a mean, and what that does to its derivatives."""
+    share = getattr(step.thing, "share", None)
+    if isinstance(share, np.ndarray):
+        way = "" if forward else ": each derivative is multiplied by its part of the weights"
+        return f"L is a weighted mean{way}."
+    if not isinstance(share, float) or share >= 1:
+        return ""
+    samples, points = len(step.input), round(1 / share)
+    outputs = points // samples
+    over = [f"{samples} samples"] if samples > 1 else []
+    over += [f"{outputs} outputs"] if outputs > 1 else []
+    way = "" if forward else f": each derivative is divided by {points:,}"
+    return f"L is the mean over {' and '.join(over)}{way}."
 
 
 def _cell(rows: int, columns: int) -> int:

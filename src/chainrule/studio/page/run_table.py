@@ -92,6 +92,8 @@ def best_words(run: Past) -> str:
 def setting(run: Past, name: str) -> str:
     """Return a setting as it is shown: what lies in the run's own folder without its path."""
     value = run.settings.get(name)
+    if name == "model" and run.layers:
+        return run.layers
     if value is None or (name in OF_NAMED_NETS and run.settings.get("model") not in NAMES):
         return ""
     if isinstance(value, float):
@@ -111,7 +113,7 @@ def _row(run: Past) -> dict[str, Any]:
         "name": run.name, "words": run.words, "saved": run.saved, "made": run.made,
         "when": f"{datetime.fromtimestamp(run.made):{'%d %b %H:%M' if here else '%d %b %Y'}}",
         "data": _short(setting(run, "data")),
-        "net": f"{net} {hidden}" if net == "mlp" else _short(net),
+        "net": f"{net} {hidden}" if net == "mlp" else _short(net), "layers": run.layers,
         "optimizer": setting(run, "optimizer"),
         "lr": lr if isinstance(lr, float) and math.isfinite(lr) else None,
         "batch": run.settings.get("batch_size"), "epochs": int(run.figures.get("epochs", 0)),

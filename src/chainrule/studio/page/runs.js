@@ -27,7 +27,7 @@ export default {
               <td class="name">{{ run.name }}</td>
               <td v-if="run.words" class="broken" :colspan="narrow ? 2 : 7">{{ run.words }}</td>
               <template v-else>
-                <td class="wide">{{ run.data }}</td><td class="wide">{{ run.net }}</td><td class="wide">{{ run.optimizer }}</td><td class="wide number">{{ run.lr === null ? '' : number(run.lr) }}</td>
+                <td class="wide">{{ run.data }}</td><td class="wide" :title="run.layers || null">{{ run.net }}</td><td class="wide">{{ run.optimizer }}</td><td class="wide number">{{ run.lr === null ? '' : number(run.lr) }}</td>
                 <td class="wide number">{{ run.batch }}</td><td class="wide number">{{ run.epochs.toLocaleString("en") }}</td><td class="number">{{ run.best_words }}<span class="runs-when">{{ run.when }}</span></td>
               </template>
               <td class="wide">{{ run.when }}</td>
@@ -46,7 +46,7 @@ export default {
     runs() { return JSON.parse(this.rows); },
     found() {
       const words = this.words.toLowerCase().split(/\s+/).filter(Boolean), key = this.order, sign = this.down ? -1 : 1;
-      const has = (run) => [run.name, run.data, run.net, run.optimizer, run.words].join(" ").toLowerCase();
+      const has = (run) => [run.name, run.data, run.net, run.layers, run.optimizer, run.words].join(" ").toLowerCase();
       const kept = this.runs.filter((run) => words.every((word) => has(run).includes(word)));
       const none = (v) => v === null || v === undefined || v === "";
       // Those without a value come last, whichever way it goes.

@@ -8,7 +8,7 @@ export default {
             <canvas v-if="card.image" :data-sample="card.sample" ref="pictures" :width="columns" :height="rows"
                     :style="{ aspectRatio: columns + ' / ' + rows }"></canvas>
             <span class="sample-title">{{ card.title }}</span>
-            <span class="sample-words">{{ card.words }}</span>
+            <span class="sample-words"><template v-for="(piece, i) in card.words.split(', ')">{{ i ? ', ' : '' }}<span class="sample-piece">{{ piece }}</span></template></span>
             <span v-if="card.facts" class="sample-words">{{ card.facts }}</span>
           </a>
         </li>
