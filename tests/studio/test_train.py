@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -311,6 +312,26 @@ def test_what_cannot_be_saved_is_told_and_tried_again(session, tmp_path):
     assert session.saved_words.startswith("The run is not saved")
     Path("runs").unlink()
     assert session.save() == Path("runs/studio-digits-001")
+
+
+def test_a_folder_that_was_deleted_meanwhile_is_made_anew(session, tmp_path):
+    session.step().result(timeout=30)
+    first = session.save()
+    shutil.rmtree(first)
+    session.step().result(timeout=30)
+    again = session.save()
+    assert (again / "model.safetensors").is_file()
+    assert (again / "net.py").is_file()
+    shutil.rmtree(again)
+    last = session.close(save=True)  # it says where the run is: then it must be there
+    assert (last / "model.safetensors").is_file()
+
+
+def test_a_studio_whose_folder_is_gone_says_so(session, tmp_path):
+    session.step().result(timeout=30)
+    shutil.rmtree(tmp_path)
+    with pytest.raises(OSError, match="runs, in a folder that is gone, cannot be written"):
+        session.save()
 
 
 def test_a_full_disk_leaves_the_training_as_it_is(page, server):

@@ -20,7 +20,7 @@ from chainrule.studio.own import Own
 from chainrule.studio.recipe import OWN
 from chainrule.training import History
 
-__all__ = ["layers_of", "new_folder", "save"]
+__all__ = ["layers_of", "new_folder", "runs_here", "save"]
 
 WRITTEN = '"""The net of this run, as the studio built it."""'
 COMMAND_KNOWS = ("digits", "mnist", "fashion-mnist")
@@ -40,8 +40,16 @@ def new_folder(data: Data) -> Path:
         cause = error.__cause__
         why = cause.strerror if isinstance(cause, OSError) else error
         raise OSError(
-            f"{Path.cwd() / 'runs'} cannot be written: {why}. Start the studio in another folder."
+            f"{runs_here()} cannot be written: {why}. Start the studio in another folder."
         ) from error
+
+
+def runs_here() -> str:
+    """Return where runs are kept, in full; in words if that folder is not there any more."""
+    try:
+        return str(Path.cwd() / "runs")
+    except OSError:
+        return "runs, in a folder that is gone,"
 
 
 def save(

@@ -337,7 +337,9 @@ class Session:
         training = self.training
 
         def order(run: Run) -> tuple[Path, int]:
-            folder = self._folder or saving.new_folder(training.data)
+            folder = self._folder
+            if folder is None or not folder.is_dir():  # somebody may have deleted it
+                folder = saving.new_folder(training.data)
             self._folder = folder  # if writing fails, it is tried again there
             frame = training.picture(run, "")
             saving.save(
@@ -385,6 +387,8 @@ class Session:
             try:
                 self.pause()
                 step = self._frame.step
+                if self._folder is not None and not self._folder.is_dir():
+                    self._saved_step = 0  # what was saved is gone
                 if save:
                     self.save_new()
                 return self._folder if save and step else None

@@ -13,7 +13,8 @@ from chainrule.studio.page import widgets as w
 from chainrule.studio.page.plot import LOOKS, Plot
 from chainrule.studio.page.run_table import RunTable, best_words, setting
 from chainrule.studio.page.tab import Tab
-from chainrule.studio.runs import FOLDER, PICTURES, Past, picture
+from chainrule.studio.runs import PICTURES, Past, picture
+from chainrule.studio.saving import runs_here
 
 __all__ = ["show"]
 
@@ -281,6 +282,6 @@ class _Runs:
 
 def _none() -> str:
     return (
-        f"There are no runs in {FOLDER.resolve()} yet. Train a net and press “Save the run” in "
+        f"There are no runs in {runs_here()} yet. Train a net and press “Save the run” in "
         "Train, or type: chainrule train digits. They will stand here by themselves."
     )
