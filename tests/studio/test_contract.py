@@ -9,6 +9,7 @@ from chainrule.studio.numerical import Difference, culprit, numerical
 from chainrule.studio.own import resolve
 from chainrule.studio.session import Session
 from chainrule.studio.trace import trace
+from studio.driving import SOON, wait_for
 
 WHERE = "pip install chainrule[studio]"
 step_page = pytest.importorskip("chainrule.studio.page.chain_step", reason=WHERE)
@@ -109,6 +110,37 @@ def test_the_training_says_so_too(tmp_path, monkeypatch):
         assert "layer 1, Square(): its backward returned shape (8,)" in session.frame.words
     finally:
         session.close()
+
+
+def test_a_file_is_corrected_while_the_page_is_open(start, tab, tmp_path):
+    sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    expect = sync_api.expect
+    (tmp_path / "net.py").write_text(SQUARE.format(back="return (self.x * grad)[:, :5]"))
+    studio, page = start("net.py:build"), tab()
+    page.goto(f"{studio.address}chain-rule")
+    expect(page.locator(".notice")).to_contain_text(
+        "layer 1, Square(): its backward returned shape (1, 5). It must return d(loss)/d(input), "
+        "in the shape of its input: (1, 8).", timeout=SOON
+    )  # fmt: skip
+    page.get_by_role("button", name="One step", exact=True).click()
+    expect(page.locator(".failure")).to_contain_text(
+        "Reset reads net.py once more, and begins anew.", timeout=SOON
+    )
+    (tmp_path / "net.py").write_text("\n" + SQUARE.format(back="return self.x * grad"))
+    page.get_by_role("button", name="Begin anew").click()
+    wait_for(page, "state", "ready")
+    page.goto(f"{studio.address}chain-rule?layer=1&way=backward&place=x:0.20&compare=yes")
+    source = page.locator(".step-source .source")
+    expect(source).to_contain_text("return self.x * grad", timeout=SOON)
+    expect(page.locator(".touch-numbers")).to_contain_text(
+        "they differ. Layer 1, Square(): its gradient of the input is wrong.", timeout=SOON
+    )
+    # The lines are those that run, not those that stand in the file by now.
+    (tmp_path / "net.py").write_text("# none\n" * 40)
+    page.reload()
+    expect(page.locator(".step-source .source")).to_contain_text(
+        "return self.x * grad", timeout=SOON
+    )
 
 
 def test_a_wrong_backward_is_found_and_named(rng):

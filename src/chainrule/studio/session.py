@@ -23,6 +23,7 @@ from chainrule.studio.data import Data
 from chainrule.studio.frame import Frame
 from chainrule.studio.own import Own, reopened
 from chainrule.studio.recipe import OWN, Recipe, check_batch, check_rate
+from chainrule.studio.source import learn
 from chainrule.studio.training import Training
 from chainrule.training import Run
 
@@ -195,6 +196,16 @@ class Session:
         """Begin anew with the same settings."""
         with self._lock:
             self.set_up(self._frame.recipe)
+
+    @property
+    def reset_words(self) -> str:
+        """What :meth:`reset` does, in words."""
+        own = self.own
+        if own is not None and own.name == own.code and self._frame.recipe.net == OWN:
+            return (
+                f"Reset reads {Path(own.name.partition(':')[0]).name} once more, and begins anew."
+            )
+        return "Reset begins anew with the same net."
 
     def play(self) -> None:
         """Go on until told otherwise."""
@@ -422,6 +433,7 @@ class Session:
             if self.own is None:
                 raise ValueError("the command line named no net: build one of layers.")
             model = self.own.build(data)
+            learn(model._functions())
         else:
             model = nets.build(
                 recipe.net, recipe.loss, data.sample_shape, data.outputs, seed=recipe.seed,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import re
 import textwrap
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from chainrule.layer import Function, Layer
 
-__all__ = ["Source", "helpers", "source", "working"]
+__all__ = ["Source", "helpers", "learn", "source", "working"]
 
 MOST_HELPERS = 8  # methods that are shown beside one
 NO_HELPER = re.compile("_wrong|_check|_real_steps|prepare$|parameter_shapes$")
@@ -47,7 +50,7 @@ def source(thing: Function | type[Function], method: str) -> Source | None:
     if function is None:
         return None
     try:
-        lines, first = inspect.getsourcelines(function)
+        lines, first = _lines(function)
     except (OSError, TypeError):
         return None
     file = inspect.getsourcefile(function) or ""
@@ -57,6 +60,20 @@ def source(thing: Function | type[Function], method: str) -> Source | None:
         first,
         tuple(line.rstrip("\n") for line in lines),
     )
+
+
+@functools.lru_cache(maxsize=1024)
+def _lines(function: Any) -> tuple[list[str], int]:
+    """Return the lines as they were when they were asked for first: a file may change later."""
+    return inspect.getsourcelines(function)
+
+
+def learn(things: Iterable[Function]) -> None:
+    """Take note of the lines of layers while they are those that run."""
+    for thing in things:
+        for method in ("forward", "backward"):
+            source(thing, method)
+            helpers(thing, method)
 
 
 def helpers(thing: Function, method: str) -> tuple[str, ...]:

@@ -193,9 +193,10 @@ class _Controls:
             "a step takes": seconds(frame.seconds),
         }.items():
             self.figures[name].show(words)
-        self.error.show(
-            f"{frame.words} Reset begins anew with the same net." if frame.state == FAILED else ""
-        )
+        words = ""
+        if frame.state == FAILED and self.tab is not None:
+            words = f"{frame.words} {self.tab.session.reset_words}"
+        self.error.show(words)
 
     async def _play(self) -> None:
         if self.tab is not None:
