@@ -125,7 +125,7 @@ class Guard:
             return 404, "There is no such page."
         length = headers.get("content-length", "0")
         most = MOST_BYTES if path == UPLOAD else MOST_BODY
-        if not length.isdecimal() or int(length) > most:
+        if not length.isdecimal() or len(length) > 12 or int(length) > most:
             return 413, f"At most {most >> 20} MB can be sent."
         return None
 

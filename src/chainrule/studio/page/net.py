@@ -18,7 +18,7 @@ from chainrule.studio.data import Data
 from chainrule.studio.frame import RUNNING, Frame
 from chainrule.studio.page import widgets as w
 from chainrule.studio.page.bars import Bars
-from chainrule.studio.page.numbers import number
+from chainrule.studio.page.numbers import number, whole
 from chainrule.studio.page.sheet import Sheet
 from chainrule.studio.page.tab import Tab
 from chainrule.studio.results import answer
@@ -58,7 +58,7 @@ class _Net:
         self.tab = tab
         query = tab.query
         self.split = query.get("split", "train") if query.get("split") in SPLITS else "train"
-        self.index = int(query["sample"]) if query.get("sample", "").isdecimal() else 0
+        self.index = whole(query.get("sample", ""))
         self.layer = query.get("layer", "")
         self.drawn: tuple[Any, ...] = ()  # the net whose cards are shown
         self.detailed: tuple[Any, ...] = ()  # the layer that is shown in full

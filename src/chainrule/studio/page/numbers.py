@@ -2,7 +2,7 @@
 
 import math
 
-__all__ = ["number"]
+__all__ = ["number", "whole"]
 
 
 def number(value: float, none: str = "–") -> str:
@@ -35,3 +35,14 @@ def number(value: float, none: str = "–") -> str:
         digits, power = f"{value:.2e}".split("e")
         words = f"{digits}e{int(power):+d}"
     return words.replace("-", "−")
+
+
+def whole(words: str) -> int:
+    """Return a whole number from an address; 0 if it is none, or longer than any that is meant.
+
+    Examples
+    --------
+    >>> whole("12"), whole("-1"), whole("٣"), whole("9" * 5000)
+    (12, 0, 0, 0)
+    """
+    return int(words) if words.isascii() and words.isdigit() and len(words) < 10 else 0

@@ -16,6 +16,7 @@ from chainrule.studio.page import widgets as w
 from chainrule.studio.page.draw import DrawingSheet, is_drawing
 from chainrule.studio.page.heat import HeatMap
 from chainrule.studio.page.numbers import number as number_words
+from chainrule.studio.page.numbers import whole
 from chainrule.studio.page.predict_answer import Bars, Teaching
 from chainrule.studio.page.tab import Tab
 from chainrule.studio.recipe import OWN
@@ -111,8 +112,7 @@ class _Predict:
         if self.sheet and words:
             return  # the sheet sends it when the browser has drawn it
         if "sample" in self.tab.query or not self.sheet:
-            number = self.tab.query.get("sample", "0")
-            self._take(int(number) if number.isascii() and number.isdigit() else 0)
+            self._take(whole(self.tab.query.get("sample", "")))
             self._set_all(self.tab.query.get("x", ""))
 
     def _pictures(self, data: Data) -> None:

@@ -13,6 +13,7 @@ from chainrule.studio import search
 from chainrule.studio.frame import FAILED, RUNNING
 from chainrule.studio.page import widgets as w
 from chainrule.studio.page.figures import Around
+from chainrule.studio.page.numbers import whole
 from chainrule.studio.page.plot import Plot
 from chainrule.studio.page.tab import Tab
 from chainrule.studio.search import DONE, SAMPLES, STEPS, STOPPED, Errand
@@ -221,8 +222,7 @@ class LossAround(_Search):
         places = query.get("around", query.get("places", ""))
         self.places = places if places in PLACES else FIRST_PLACES
         self.reach = query["reach"] if query.get("reach") in REACHES else FIRST_REACH
-        seed = query.get("seed", "0")
-        self.seed = int(seed) if seed.isascii() and seed.isdigit() and len(seed) < 10 else 0
+        self.seed = whole(query.get("seed", ""))
         with w.block("results-part", "section").props("aria-labelledby=around-heading"):
             w.heading("The loss around").props("id=around-heading")
             w.text(
