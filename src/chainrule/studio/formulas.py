@@ -61,6 +61,7 @@ MORE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         r"\frac{\partial L}{\partial b} = \sum_t [\bar i_t, \bar f_t, \bar o_t, \bar g_t]",
     )),
     "MultiHeadAttention": ((r"[Q, K, V] = x W + b",), (
+        r"[\bar C_1, \dots, \bar C_h] = g W_o^T",
         r"\frac{\partial L}{\partial W_o} = [C_1, \dots, C_h]^T g",
         r"\frac{\partial L}{\partial W} = x^T [\bar Q, \bar K, \bar V]",
         r"\frac{\partial L}{\partial x} = [\bar Q, \bar K, \bar V]\, W^T",
