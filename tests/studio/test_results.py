@@ -100,7 +100,7 @@ def test_the_matrix_counts_what_the_library_counts(server, tab):
     page.locator(".confusion-cell").nth(10 * true + taken).click()
     page.get_by_role("heading", name=f"{true} taken for {taken}: {off.max()}").wait_for()
     cards = page.locator(".results-cell .samples li")
-    expect(cards).to_have_count(min(off.max(), 12))
+    expect(cards).to_have_count(min(int(off.max()), 12))
     words = cards.all_inner_texts()
     found = [int(SAMPLE.search(text)[1]) for text in words]
     assert (
