@@ -123,11 +123,14 @@ def test_a_link_to_a_cell_that_was_left_shows_it_again(page, server):
     pair.click()
     words = page.locator("#cell-heading")
     expect(words).to_contain_text("taken for")
-    before = words.inner_text()
+    before, address = words.inner_text(), re.compile(re.escape(pair.get_attribute("href")) + "$")
+    page.wait_for_url(address)
     page.locator(".confusion-cell").first.click()
     expect(words).not_to_have_text(before)
-    page.locator(".results-pairs a").first.click()
+    page.wait_for_url(lambda url: not address.search(url))
+    pair.click()
     expect(words).to_have_text(before)
+    page.wait_for_url(address)  # which comes after the words
     page.go_back()
     expect(words).not_to_have_text(before)
     page.get_by_role("link", name="Results", exact=True).click()
@@ -199,11 +202,12 @@ def test_a_drawing_too_long_for_an_address_is_made_to_fit(page, server, again):
     other = again(page)
     expect(other.locator(".draw-ink")).to_have_attribute("aria-label", re.compile("^Drawing of 1 "))
     ink = "c => [...c.getContext('2d').getImageData(0, 0, 224, 224).data].join()"
-    assert other.locator(".draw-ink").evaluate(ink) == sheet.evaluate(ink)
+    drawn = f"ink => ({ink})(document.querySelector('.draw-ink')) === ink"
+    other.wait_for_function(drawn, arg=sheet.evaluate(ink))
 
 
 def test_there_is_one_main_landmark(server, tab):
     page = tab()
     page.goto(f"{server.address}{FRESH}")
     expect(page.get_by_role("heading", name="Train", level=1)).to_be_visible()
-    assert page.get_by_role("main").count() == 1
+    expect(page.get_by_role("main")).to_have_count(1)

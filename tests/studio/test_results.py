@@ -14,6 +14,11 @@ from chainrule.studio import search
 from chainrule.studio.own import resolve
 from chainrule.studio.recipe import Recipe
 from chainrule.studio.session import Session
+from studio.driving import build_it, pause, wait_for
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+expect = sync_api.expect
+expect.set_options(timeout=30_000)
 
 LONG = 30_000
 SAMPLE = re.compile(r"sample (\d+)")
@@ -28,14 +33,18 @@ def wait(page, condition, arg=None):
 
 
 def build(page, address, **recipe):
-    """Build a net on the page; return the session that the library makes of the same recipe."""
+    """Build a net on the page; return the session that the library makes of the same recipe.
+
+    It is built when the page says that it rests, and that nothing is left to be built.
+    """
     made = Recipe(**recipe)
     query = "&".join(f"{name}={value}" for name, value in made.query().items())
     page.goto(f"{address}train?{query}")
-    figure(page, "state").filter(has_text=re.compile("ready|paused|running|stopped")).wait_for()
-    button = page.get_by_role("button", name=re.compile("Build it"))
-    (button if button.is_visible() else page.get_by_role("button", name="Begin anew")).click()
-    figure(page, "step").filter(has_text=re.compile("^0$")).wait_for()
+    wait_for(page, "state", "ready|paused|running|stopped")
+    page.locator(".layer-code").first.wait_for()
+    build_it(page)
+    wait_for(page, "state", "ready")
+    page.get_by_text("This is not what is being trained.").wait_for(state="hidden")
     session = Session()
     session.set_up(made)
     return session
@@ -52,6 +61,7 @@ def epochs(page, session, many):
 def go_to(page, part):
     page.get_by_role("link", name=part, exact=True).click()
     page.get_by_role("heading", name=part, level=1).wait_for()
+    page.wait_for_url(re.compile(rf"/{part.lower()}(\?|$)"))
 
 
 def judged(page):
@@ -89,8 +99,9 @@ def test_the_matrix_counts_what_the_library_counts(server, tab):
     true, taken = map(int, np.unravel_index(off.argmax(), off.shape))
     page.locator(".confusion-cell").nth(10 * true + taken).click()
     page.get_by_role("heading", name=f"{true} taken for {taken}: {off.max()}").wait_for()
-    wait(page, "() => document.querySelector('.results-cell .samples canvas')")
-    words = page.locator(".results-cell .samples li").all_inner_texts()
+    cards = page.locator(".results-cell .samples li")
+    expect(cards).to_have_count(min(int(off.max()), 12))
+    words = cards.all_inner_texts()
     found = [int(SAMPLE.search(text)[1]) for text in words]
     assert (
         sorted(found) == np.flatnonzero((data.labels_test == true) & (predicted == taken)).tolist()
@@ -116,8 +127,8 @@ def test_the_matrix_counts_what_the_library_counts(server, tab):
     assert chances[sample] == pytest.approx(chances[wrong].min())
     worst.click()
     page.get_by_role("heading", name=re.compile("The chain rule"), level=1).wait_for()
-    assert page.get_by_label("Walk with").input_value() == "test"
-    assert page.get_by_label("Number", exact=True).input_value() == str(sample)
+    expect(page.get_by_label("Walk with")).to_have_value("test")
+    expect(page.get_by_label("Number", exact=True)).to_have_value(str(sample))
     loss = float(model.loss(data.rows_test[sample][None], data.labels_test[sample][None])[0])
     facts = page.locator(".walk-facts", has_text=f"sample {sample}, labelled ")
     assert float(re.search(r"loss ([\d.]+)", facts.inner_text())[1]) == pytest.approx(loss, 1e-3)
@@ -158,7 +169,7 @@ def test_the_plane_moves_while_it_trains(server, tab):
         wait(page, f"seen => !seen.includes({picture})", arg=seen)
         assert page.get_by_role("button", name="Pause").is_visible()  # it goes on
         seen.append(page.evaluate(picture))
-    page.get_by_role("button", name="Pause").click()
+    pause(page)
     words = page.locator(".results-cell .samples a").first.inner_text()
     assert re.search(r"x0 −?[\d.]+, x1 −?[\d.]+", words)  # values, no image
 
@@ -172,11 +183,11 @@ def test_a_rate_is_searched_and_taken(server, tab):
     expected = search.rates(*session.snapshot(), lambda *now: None, present=False)
     session.close()
     rate = f"{expected.suggestion:.2g}"
-    assert button.inner_text() == f"Take {float(rate):g}"
+    expect(button).to_have_text(f"Take {float(rate):g}")
     plot = page.get_by_role("img", name=re.compile("^Loss, smoothed: "))
     last = float(re.search(r"([\d.]+)$", plot.get_attribute("aria-label"))[1])
     assert last == pytest.approx(expected.smoothed[-1], rel=1e-3)
-    assert page.locator(".plot-mark").count() == 1
+    expect(page.locator(".plot-mark")).to_have_count(1)
     other.goto(f"{server.address}results")  # another tab sees it without searching
     other.get_by_role("button", name=f"Take {float(rate):g}").wait_for()
     button.click()
@@ -191,7 +202,7 @@ def test_a_rate_is_searched_and_taken(server, tab):
 def test_the_loss_around_is_looked_at_and_can_be_stopped(server, tab):
     page, other = tab(), tab()
     session = build(
-        page, server.address, net="linear-256,relu,linear-256,relu,linear-256,relu", seed=4
+        page, server.address, net="linear-512,relu,linear-512,relu,linear-512,relu", seed=4
     )
     session.step().result(60)
     page.get_by_role("button", name="One step").click()
@@ -256,8 +267,8 @@ def test_numbers_that_are_predicted(start, tab, tmp_path, monkeypatch):
         figures["rmse"] * scale, rel=1e-3
     )
     assert float(figure(page, "R²").inner_text()) == pytest.approx(figures["r2"], rel=1e-3)
-    assert page.locator(".scatter-dot").count() == len(data.rows_test)
-    assert "area" in page.locator(".samples a").first.inner_text()  # by the names of the columns
+    expect(page.locator(".scatter-dot")).to_have_count(len(data.rows_test))
+    expect(page.locator(".samples a").first).to_contain_text("area")  # by the names of the columns
     plot = page.get_by_role("img", name=re.compile("^Predicted over true numbers of 60 samples"))
     plot.focus()
     plot.press("ArrowRight")
@@ -266,7 +277,7 @@ def test_numbers_that_are_predicted(start, tab, tmp_path, monkeypatch):
     assert page.locator(".scatter .heat-read").inner_text().startswith(f"sample {least}: true ")
     plot.press("Enter")
     page.wait_for_url(re.compile(rf"chain-rule\?split=test&sample={least}$"))
-    assert page.get_by_label("Number", exact=True).input_value() == str(least)
+    expect(page.get_by_label("Number", exact=True)).to_have_value(str(least))
 
 
 def test_a_net_that_has_diverged_is_said_to(server, tab):
