@@ -71,6 +71,7 @@ def test_the_gradient_of_a_fork_is_the_sum_of_those_of_its_branches(found):
 def test_a_learner_sees_it_on_the_page(start, tab, found):
     sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
     expect = sync_api.expect
+    expect.set_options(timeout=30_000)
     studio, page = start(NET), tab()
     page.goto(f"{studio.address}chain-rule?sample=3&layer=0.1&way=backward")
     expect(page.locator(".step-fork")).to_contain_text(
