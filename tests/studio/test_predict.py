@@ -144,17 +144,12 @@ def test_a_sample_by_the_keyboard_and_the_address(page, server):
     expect(field).to_have_value("5")
 
 
-def build(page):
-    """Build what stands on the page, and wait until it is what trains."""
-    button = page.get_by_role("button", name=re.compile("Build it"))
-    button.click()
-    expect(button).to_be_hidden()
-
-
 def test_points_in_the_plane_and_a_narrow_window(server, tab):
     page = tab(width=390, height=844)
     page.goto(f"{server.address}train?data=moons&net=linear-8,relu")
-    build(page)
+    button = page.get_by_role("button", name=re.compile("Build it"))
+    button.click()
+    expect(button).to_be_hidden()  # it is built
     page.get_by_text("points in the plane").wait_for()
     page.get_by_role("link", name="Predict", exact=True).click()
     page.get_by_label("x0").fill("1.5")
@@ -179,11 +174,10 @@ def uploaded(server, tab, tmp_path, name, x, y):
     page = tab()
     page.goto(f"{server.address}train")
     page.locator(".layer-code").first.wait_for()
+    page.get_by_role("button", name="Begin anew").click()
+    wait_for(page, "state", "ready")  # so that other data are built at once
     page.locator("input[type=file]").set_input_files(tmp_path / f"{name}.npz")
-    page.get_by_label("Learn from").locator(f"option[value={name}]:checked").wait_for(
-        state="attached"
-    )
-    build(page)
+    page.wait_for_url(re.compile(f"data={name}&"))
     wait_for(page, "state", "ready")
     page.get_by_role("button", name="One epoch").click()
     wait_for(page, "epoch", "^1$")
