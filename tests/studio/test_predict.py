@@ -27,12 +27,12 @@ def shares(page):
     return page.locator(".bar-share").all_inner_texts()
 
 
-def shares_of_all(page, tab, **options):
+def shares_of_all(page, tab, strokes, **options):
     """Wait for the answer to the whole drawing, not to its first strokes; return a page with it.
 
     A page that opens the drawing's address is answered once.
     """
-    page.wait_for_url(re.compile("drawing="))
+    page.wait_for_url(re.compile(f"drawing={'_'.join(['[0-9a-z]+'] * len(strokes))}(&|$)"))
     other = tab(**options)
     other.goto(page.url)
     said(other, "%")
@@ -52,7 +52,7 @@ def test_a_drawn_7_is_called_7_and_taught(page, tab):
     page.get_by_text("the one that comes with the studio answers").wait_for()
     page.get_by_text("will stand here").wait_for()
     draw(page, STROKES[7])
-    before = shares(shares_of_all(page, tab))
+    before = shares(shares_of_all(page, tab, STROKES[7]))
     said(page, "^7, ")
     expect(page.get_by_label("It is", exact=True)).to_have_value("7")  # its own guess
     page.get_by_label("It is", exact=True).select_option("1")
@@ -80,7 +80,7 @@ def test_a_drawn_7_is_called_7_and_taught(page, tab):
 
 def test_a_drawing_stays_in_the_address(page, server, tab):
     draw(page, STROKES[7])
-    other = shares_of_all(page, tab, width=390, height=844, colour="dark")
+    other = shares_of_all(page, tab, STROKES[7], width=390, height=844, colour="dark")
     said(page, "^7, ")
     said(other, "^7, ")
     sheet, answer = (other.locator(name).bounding_box() for name in (".draw-ink", ".bars"))
@@ -98,7 +98,7 @@ def test_a_drawing_stays_in_the_address(page, server, tab):
 
 def test_what_is_seen_on_the_page_is_what_the_library_says(page, tab):
     draw(page, STROKES[4])
-    answered = shares_of_all(page, tab)
+    answered = shares_of_all(page, tab, STROKES[4])
     said(page, "^4, ")
     preparation = load("digits").held.preparation
     words = re.search("drawing=([0-9a-z_]+)", page.url)[1]
