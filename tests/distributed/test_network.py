@@ -23,7 +23,7 @@ from chainrule.distributed.lifelines import FAN, Lifelines
 from chainrule.distributed.watch import EXIT_CODE
 
 HERE = Path(__file__).parent
-SOON = 20  # seconds on a busy machine; alone it takes three
+SOON = 60  # seconds on a busy machine; alone it takes three
 
 
 def test_a_stranger_who_dawdles_is_not_waited_for(monkeypatch):
@@ -94,7 +94,7 @@ def test_a_network_that_is_cut_ends_all_and_the_restart_gives_the_same(
 ):
     script = [sys.executable, HERE / "cut_off.py", find_mpiexec(), tmp_path, str(machines)]
     done = subprocess.run(
-        [*own_network(), *script], capture_output=True, text=True, timeout=100, check=False,
+        [*own_network(), *script], capture_output=True, text=True, timeout=200, check=False,
         env=_environment(os.environ, 2),
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -112,13 +112,13 @@ def test_a_network_that_is_cut_ends_all_and_the_restart_gives_the_same(
 
 
 def test_a_job_that_is_stopped_and_goes_on_has_not_waited(start, tmp_path):
-    with start(2, "faulty.py", "slow", tmp_path, 3, 2) as launcher:
+    with start(2, "faulty.py", "slow", tmp_path, 8, 4) as launcher:
         files = [tmp_path / f"pid-{rank}" for rank in range(2)]
         wait_until(lambda: all(file.exists() and file.read_text() for file in files))
         pids = [int(file.read_text()) for file in files]
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
-        threading.Event().wait(5)  # longer than both times that it is allowed
+        threading.Event().wait(10)  # longer than both times that it is allowed
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
         before = newest(tmp_path)
@@ -134,7 +134,7 @@ def newest(folder):
     return max(names, default="")
 
 
-def wait_until(condition, seconds=40):
+def wait_until(condition, seconds=120):
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "it does not come"
