@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from studio.driving import FRESH, SLOW, SOON, reading, wait_for
+from studio.driving import FRESH, SLOW, SOON, build_it, pause, reading, wait_for
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WHERE = "the studio's browser tests were skipped: there is no chromium (Debian: apt-get install it)"
@@ -156,10 +156,8 @@ def page(server, tab):
     wait_for(page, "state", r"ready|paused|running|stopped")  # so it knows what is trained
     page.locator(".layer-code").first.wait_for()
     if reading(page, "state") == "running":
-        page.get_by_role("button", name="Pause").click()
-        wait_for(page, "state", "paused")
-    build = page.get_by_role("button", name=re.compile("Build it"))
-    (build if build.is_visible() else page.get_by_role("button", name="Begin anew")).click()
+        pause(page)
+    build_it(page)
     wait_for(page, "state", "ready")
     page.get_by_text("This is not what is being trained.").wait_for(state="hidden")
     return page

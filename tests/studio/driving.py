@@ -19,15 +19,42 @@ SLOW = """window.WebSocket = class extends WebSocket {
 
 
 def reading(page, name):
-    """Return what a figure of the control strip says."""
-    return page.locator(f".readings .figure:has(dt:text-is('{name}')) dd").inner_text()
+    """Return what a figure of the control strip says, as soon as it says something."""
+    return wait_for(page, name, "[^–]")
 
 
 def wait_for(page, name, pattern):
-    figure = page.locator(f".readings .figure:has(dt:text-is('{name}')) dd")
-    page.wait_for_function(
-        "([element, pattern]) => new RegExp(pattern).test(element.innerText)",
-        arg=[figure.element_handle(), pattern],
+    """Wait until a figure says something, though the page be loaded anew meanwhile; return it."""
+    said = page.wait_for_function(
+        """([name, pattern]) => {
+            const named = (dt) => dt.textContent === name;
+            const figure = [...document.querySelectorAll(".readings dt")].find(named);
+            const words = figure?.parentElement.querySelector("dd").textContent;
+            return words !== undefined && new RegExp(pattern).test(words) && { words };
+        }""",
+        arg=[name, pattern],
+    )
+    return said.json_value()["words"]
+
+
+def pause(page):
+    """Pause what runs, and wait until it has: what comes next begins with a training that rests."""
+    page.get_by_role("button", name="Pause").click()
+    wait_for(page, "state", "paused")
+
+
+def build_it(page):
+    """Build what the page shows, or begin anew if it is that already.
+
+    It looks and clicks at once: what is there when one looks may be gone when a click comes.
+    """
+    page.evaluate(
+        """() => {
+            const seen = (button) => button.checkVisibility();
+            const buttons = [...document.querySelectorAll("button")].filter(seen);
+            const build = buttons.find((button) => button.textContent.startsWith("Build it"));
+            (build ?? buttons.find((button) => button.ariaLabel === "Begin anew")).click();
+        }"""
     )
 
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from studio.driving import FRESH, SOON, choose, reading, serious_faults, wait_for
+from studio.driving import FRESH, SOON, choose, pause, reading, serious_faults, wait_for
 
 PARTS = ["Train", "The net", "The chain rule", "Predict", "Results", "Runs"]
 
@@ -102,7 +102,7 @@ def test_a_reload_in_the_middle_of_training(page):
         "Number(document.querySelectorAll('.readings dd')[2].innerText.replaceAll(',', ''))",
         arg=before,
     )
-    page.get_by_role("button", name="Pause").click()
+    pause(page)
 
 
 def test_every_part_has_an_address_and_the_back_button_works(page, server):
