@@ -71,10 +71,13 @@ def test_a_tab_behind_another_is_sent_nothing_until_it_is_seen(page, server, tab
 
 def test_a_tab_opened_behind_another_is_sent_nothing_either(page, server, tab):
     other = tab()
-    other.add_init_script("Object.defineProperty(document, 'hidden', "
-                          "{ value: true, configurable: true })")  # fmt: skip
+    other.add_init_script(
+        "Object.defineProperty(document, 'hidden', { configurable: true, "
+        "get: () => { window.asked = Boolean(window.did_handshake); return true; } })"
+    )
     other.goto(f"{server.address}train")
     wait_for(other, "state", "ready")
+    other.wait_for_function("window.asked")  # and has told it
     shows_nothing_until_it_is_seen(other, page)
 
 
@@ -212,6 +215,7 @@ def test_the_token_in_a_browser(start, tab):
     for name in PARTS:
         page.get_by_role("link", name=name, exact=True).click()
         page.locator("nav a[aria-current=page]", has_text=name).wait_for()
+    page.wait_for_url(f"{address}runs")
     page.reload()
     page.get_by_role("heading", level=1, name="Runs").wait_for()
     page.get_by_role("button", name="One step").click()
@@ -252,12 +256,12 @@ def test_on_a_phone_nothing_lies_over_anything(page, tab, server):
     phone = tab(width=390, height=844)
     phone.goto(f"{server.address}train")
     phone.get_by_role("img", name="circles in the plane").wait_for()
-    upload = phone.locator(".upload").bounding_box()
-    picture = phone.locator(".plane").bounding_box()
-    net = phone.get_by_role("heading", name="Net").bounding_box()
-    assert picture["y"] + picture["height"] <= upload["y"]
-    assert upload["y"] + upload["height"] <= net["y"]
-    choose(page, "Learn from", "digits")
+    picture, upload, net = phone.evaluate(
+        "() => ['.plane', '.upload', '#net-heading'].map("
+        "words => document.querySelector(words).getBoundingClientRect().toJSON())"
+    )
+    assert picture["bottom"] <= upload["top"]
+    assert upload["bottom"] <= net["top"]
 
 
 def test_on_a_phone_every_part_can_be_reached(server, tab):
@@ -265,6 +269,7 @@ def test_on_a_phone_every_part_can_be_reached(server, tab):
     page.goto(f"{server.address}train")
     for name in PARTS:
         link = page.get_by_role("link", name=name, exact=True)
+        link.wait_for()
         box = link.bounding_box()
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= 390

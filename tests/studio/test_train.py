@@ -10,20 +10,36 @@ import pytest
 
 from chainrule.loading import load
 from chainrule.studio.keeper import keep_saving
-from studio.driving import SOON, alert, choose, reading, type_into, wait_for
+from studio.driving import FRESH, SOON, alert, choose, pause, reading, type_into, wait_for
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+expect = sync_api.expect
+expect.set_options(timeout=SOON)
+# After hold(true) it keeps back what the server says; hold(false, 2) lets two messages through.
+HELD = """window.WebSocket = class extends WebSocket {
+    set onmessage(hear) {
+        window.held = [];
+        let on = false;
+        window.hold = (whether, many = window.held.length) => {
+            for (const event of window.held.splice(0, many)) hear(event);
+            on = whether || window.held.length > 0;
+        };
+        const ping = "2";  // unanswered, it would be given up for a new one
+        super.onmessage = event => on && event.data !== ping ? held.push(event) : hear(event);
+    }
+};"""
 
 
 def test_it_learns_the_digits(page):
     page.get_by_role("button", name="Play").click()
     wait_for(page, "accuracy", r"^9[5-9]")
-    page.get_by_role("button", name="Pause").click()
-    wait_for(page, "state", "paused")
+    pause(page)
     step = reading(page, "step")
     assert int(step.replace(",", "")) > 100
-    assert page.locator(".plot-line.series-first").first.get_attribute("d").count("L") > 5
-    label = page.get_by_role("img", name=re.compile("^Loss: ")).get_attribute("aria-label")
-    assert "trained on" in label
-    assert "held out" in label
+    line = page.locator(".plot-line.series-first").first
+    expect(line).to_have_attribute("d", re.compile("(L.*){6}"))
+    plot = page.get_by_role("img", name=re.compile("^Loss: "))
+    expect(plot).to_have_attribute("aria-label", re.compile("trained on .*held out "))
     assert reading(page, "step") == step
 
 
@@ -38,9 +54,7 @@ def test_a_net_is_built_by_hand(page, server):
     page.locator(".layer-code", has_text="ReLU()").wait_for(state="detached")
     page.get_by_role("button", name="Move Tanh up").click()
     page.wait_for_url(re.compile(r"net=tanh%2Clinear-7&"))
-    assert page.locator(".layer-code").all_inner_texts() == [
-        "Tanh()", "Linear(64, 7)", "Linear(7, 10)",
-    ]  # fmt: skip
+    expect(page.locator(".layer-code")).to_have_text(["Tanh()", "Linear(64, 7)", "Linear(7, 10)"])
     page.get_by_role("button", name="One step").click()
     wait_for(page, "step", "^1$")
     page.get_by_label("units").fill("9")
@@ -61,7 +75,7 @@ def test_what_makes_no_sense_is_told_in_words(page):
     page.get_by_label("Learning rate").fill("-1")
     page.get_by_label("Learning rate").press("Enter")
     page.get_by_role("alert").filter(has_text="the learning rate must be above 0").wait_for()
-    assert page.get_by_label("Learning rate").input_value() == "0.1"
+    expect(page.get_by_label("Learning rate")).to_have_value("0.1")
 
 
 def test_what_is_typed_stays_while_it_trains(page):
@@ -75,9 +89,9 @@ def test_what_is_typed_stays_while_it_trains(page):
     field.press("End")
     field.press_sequentially("7")
     field.press("Enter")
-    page.wait_for_function("field => field.value === '0.07'", arg=field.element_handle())
+    expect(field).to_have_value("0.07")
     assert reading(page, "state") == "running"
-    page.get_by_role("button", name="Pause").click()
+    pause(page)
 
 
 def test_an_error_in_training_and_the_way_back(page):
@@ -91,7 +105,6 @@ def test_an_error_in_training_and_the_way_back(page):
     page.get_by_label("Learning rate").press("Enter")
     page.get_by_role("button", name="Begin anew").click()
     wait_for(page, "state", "ready")
-    choose(page, "Loss", "softmax-cross-entropy")
 
 
 def test_the_plane_is_painted_as_it_learns(page):
@@ -137,7 +150,7 @@ def test_a_recipe_in_the_address_waits_to_be_built(page, server):
     wait_for(page, "step", "^1$")
     page.goto(f"{server.address}train?data=moons&net=linear-5,tanh&lr=0.3")
     page.get_by_text("This is not what is being trained.").wait_for()
-    assert page.get_by_label("Learn from").input_value() == "moons"
+    expect(page.get_by_label("Learn from")).to_have_value("moons")
     assert reading(page, "step") == "1"  # opening an address changes nothing
     page.goto(f"{server.address}train?net=nonsense")
     page.get_by_role("alert").filter(has_text="there is no layer 'nonsense'").wait_for()
@@ -194,8 +207,8 @@ def test_a_layer_that_does_not_fit_says_so_where_it_stands(page):
     page.get_by_role("button", name="Add the layer").click()
     page.locator(".layer-fault", has_text="It works on images, and gets samples of").wait_for()
     page.get_by_text("This cannot be built: layer 3 does not fit.").wait_for()
-    assert not page.get_by_role("button", name=re.compile("Build it")).is_visible()
-    assert page.locator(".layer-shape").all_inner_texts()[0].startswith("→ 32")
+    expect(page.get_by_role("button", name=re.compile("Build it"))).to_be_hidden()
+    expect(page.locator(".layer-shape").first).to_have_text(re.compile("^→ 32"))
     page.get_by_role("button", name="Remove Linear").click()  # now it is right
     page.locator(".layer-code", has_text="Conv2d(1, 8, 3").wait_for()
     page.get_by_text("This cannot be built").wait_for(state="hidden")
@@ -225,29 +238,56 @@ def test_two_quick_clicks_on_double_the_rate(page):
     page.get_by_role("button", name="Play").click()
     wait_for(page, "epoch", "[1-9]")
     page.get_by_role("button", name="Double the rate").dblclick()
-    field = page.get_by_label("Learning rate").element_handle()
-    page.wait_for_function("field => field.value === '0.4'", arg=field)
+    field = page.get_by_label("Learning rate")
+    expect(field).to_have_value("0.4")
     page.get_by_role("button", name="Halve the rate").dblclick()
-    page.wait_for_function("field => field.value === '0.1'", arg=field)
+    expect(field).to_have_value("0.1")
     type_into(page, "Mini-batch", "7.5")
     alert(page, "a mini-batch has 1 to 65536 samples")
-    assert page.get_by_label("Mini-batch").input_value() == "64"
+    expect(page.get_by_label("Mini-batch")).to_have_value("64")
     type_into(page, "Mini-batch", "")
     alert(page, "a mini-batch has 1 to 65536 samples")
     type_into(page, "Mini-batch", "2000")  # more than there are: one step is an epoch
     page.get_by_role("alert").filter(has_text="mini-batch").wait_for(state="hidden")
     assert reading(page, "state") == "running"
-    page.get_by_role("button", name="Pause").click()
+    pause(page)
+
+
+def test_what_is_typed_or_chosen_stays_until_the_server_has_heard_it(server, tab, page):
+    late = tab()
+    late.add_init_script(HELD)
+    late.goto(f"{server.address}{FRESH}")
+    wait_for(late, "state", "ready")
+    units, optimizer = late.get_by_label("units"), late.get_by_label("Optimiser")
+    units.wait_for()
+    late.evaluate("hold(true)")
+    page.get_by_role("button", name="One step").click()
+    late.wait_for_function(r"""held.some(event => /"text":\s*"1"/.test(event.data))""")
+    before = late.evaluate("held.length")  # of before what is typed, and comes after it
+    type_into(late, "units", "9")
+    expect(units).to_have_value("9")
+    units.press("ArrowUp")
+    units.press("Enter")
+    choose(late, "Optimiser", "adam")
+    late.evaluate(f"hold(false, {before})")
+    wait_for(late, "step", "^1$")
+    expect(units).to_have_value("10")
+    expect(optimizer).to_have_value("adam")
+    late.evaluate("hold(false)")
+    late.locator(".layer-code", has_text="Linear(64, 10)").wait_for()
+    late.wait_for_url(re.compile("net=linear-10.*optimizer=adam"))
+    expect(units).to_have_value("10")
+    expect(optimizer).to_have_value("adam")
 
 
 def test_a_double_click_on_remove_takes_one_layer(page):
     choose(page, "Or take a whole net", "two")
     page.locator(".layer").nth(4).wait_for()
     page.get_by_role("button", name="Remove Linear").first.dblclick()
-    page.wait_for_function("document.querySelectorAll('.layer').length === 4")
+    expect(page.locator(".layer")).to_have_count(4)
     page.get_by_role("button", name="One step").click()
-    wait_for(page, "step", "^1$")
-    assert page.locator(".layer").count() == 4
+    wait_for(page, "step", "^1$")  # a second layer taken would have shown before it
+    expect(page.locator(".layer")).to_have_count(4)
 
 
 def test_an_error_in_a_layer_of_ones_own_names_its_line(start, tab, tmp_path):

@@ -121,6 +121,16 @@ def saving(label: str, of: ui.element, how: str = "saveBlock") -> ui.element:
     return box
 
 
+def _heard(element: ui.element, event: GenericEventArguments) -> Any:
+    """Return what was chosen; note that it was heard, for until then it stays as it is there."""
+    arguments = event.args
+    if not isinstance(arguments, list) or len(arguments) != 2:  # no page of ours sends it
+        return None
+    value, number = arguments
+    element.props["heard"] = number if isinstance(number, int) else 0
+    return value
+
+
 class Choice(ui.element, component="choice.js"):
     """A list to choose one of.
 
@@ -138,9 +148,9 @@ class Choice(ui.element, component="choice.js"):
     ) -> None:
         super().__init__()
         self._options: dict[str, str] = {}
-        self.props.update(label=label, chosen=value)
+        self.props.update(label=label, chosen=value, heard=0)
         self.offer(options)
-        self.on("choose", lambda event: self._chosen(event.args, on_change))
+        self.on("choose", lambda event: self._chosen(_heard(self, event), on_change))
 
     def offer(self, options: Mapping[str, str]) -> None:
         """Offer other values."""
@@ -154,7 +164,7 @@ class Choice(ui.element, component="choice.js"):
             self.props["chosen"] = value
 
     def _chosen(self, value: Any, on_change: Answer) -> Any:
-        if value not in self._options:  # no browser sends it
+        if not isinstance(value, str) or value not in self._options:  # no browser sends it
             return None
         self.props["chosen"] = value
         return on_change(value)
@@ -185,18 +195,19 @@ class Number(ui.element, component="number.js"):
         step: str = "any",
     ) -> None:
         super().__init__()
-        self.props.update(label=label, step=step, value="")
+        self.props.update(label=label, step=step, value="", heard=0)
         if math.isfinite(least):
             self.props["least"] = f"{least:g}"
         if math.isfinite(most):
             self.props["most"] = f"{most:g}"
 
         def changed(event: GenericEventArguments) -> Any:
+            words = _heard(self, event)
             try:
-                number = float(event.args)
+                number = float(words)
             except (TypeError, ValueError):
                 number = math.nan
-            self.props["value"] = str(event.args)
+            self.props["value"] = str(words)
             return on_change(number)
 
         self.on("choose", changed)
