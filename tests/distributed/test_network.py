@@ -112,13 +112,13 @@ def test_a_network_that_is_cut_ends_all_and_the_restart_gives_the_same(
 
 
 def test_a_job_that_is_stopped_and_goes_on_has_not_waited(start, tmp_path):
-    with start(2, "faulty.py", "slow", tmp_path, 8, 4) as launcher:
+    with start(2, "faulty.py", "slow", tmp_path, 3, 2) as launcher:
         files = [tmp_path / f"pid-{rank}" for rank in range(2)]
         wait_until(lambda: all(file.exists() and file.read_text() for file in files))
         pids = [int(file.read_text()) for file in files]
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
-        threading.Event().wait(10)  # longer than both times that it is allowed
+        threading.Event().wait(5)  # longer than both times that it is allowed
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
         before = newest(tmp_path)
