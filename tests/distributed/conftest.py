@@ -12,7 +12,7 @@ pytest.importorskip("mpi4py")
 from chainrule.distributed.launch import _environment, find_mpiexec
 
 HERE = Path(__file__).parent
-LONGEST = 60  # seconds
+LONGEST = 180  # seconds
 
 
 def begin(workers, program, *words, cwd=None, **variables):

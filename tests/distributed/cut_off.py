@@ -28,7 +28,7 @@ def shell(line):
 
 
 def wait_until(condition):
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < until, "it does not come"
         time.sleep(0.05)

@@ -23,7 +23,7 @@ from chainrule.distributed.lifelines import FAN, Lifelines
 from chainrule.distributed.watch import EXIT_CODE
 
 HERE = Path(__file__).parent
-SOON = 20  # seconds on a busy machine; alone it takes three
+SOON = 60  # seconds on a busy machine; alone it takes three
 
 
 def test_a_stranger_who_dawdles_is_not_waited_for(monkeypatch):
@@ -94,7 +94,7 @@ def test_a_network_that_is_cut_ends_all_and_the_restart_gives_the_same(
 ):
     script = [sys.executable, HERE / "cut_off.py", find_mpiexec(), tmp_path, str(machines)]
     done = subprocess.run(
-        [*own_network(), *script], capture_output=True, text=True, timeout=100, check=False,
+        [*own_network(), *script], capture_output=True, text=True, timeout=200, check=False,
         env=_environment(os.environ, 2),
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -134,7 +134,7 @@ def newest(folder):
     return max(names, default="")
 
 
-def wait_until(condition, seconds=40):
+def wait_until(condition, seconds=120):
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "it does not come"

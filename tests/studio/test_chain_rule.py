@@ -136,7 +136,7 @@ def test_changes_are_seen_before_and_after_and_taken_back(server, tab, reference
         f"Loss {number(loss)}. Gradient there {number(model.layers[2].grad_w[5, 1])}."
     )
     expect(page.get_by_label("Show", exact=True)).to_be_hidden()
-    assert "edits" not in page.url
+    page.wait_for_url(lambda address: "edits" not in address)
 
 
 def test_the_numerical_value_is_that_of_the_difference_quotient(server, tab, reference):
@@ -163,11 +163,14 @@ def test_the_state_is_in_the_address(server, tab):
     other.goto(page.url)
     for place in (".walk-facts", ".touch-words", "#step-heading", ".step-array h3"):
         expect(other.locator(place)).to_have_text(page.locator(place).all_text_contents())
-    here = "[...document.querySelectorAll('.walk a[aria-current=step]')].map(a => a.dataset.stop)"
-    assert other.evaluate(here) == page.evaluate(here) == ["backward 1"]
+    for each in (page, other):
+        here = each.locator(".walk a[aria-current=step]")
+        expect(here).to_have_count(1)
+        expect(here).to_have_attribute("data-stop", "backward 1")
     # A stop opened in a tab of its own: a link, with all the rest of the state.
-    link = page.get_by_role("link", name=re.compile("^forward, 2,")).get_attribute("href")
-    other.goto(server.address + link.lstrip("/"))
+    link = page.get_by_role("link", name=re.compile("^forward, 2,"))
+    expect(link).to_have_attribute("href", re.compile("edits=.*view=change"))
+    other.goto(server.address + link.get_attribute("href").lstrip("/"))
     expect(other.locator("#step-heading")).to_have_text("Forward through layer 2")
     expect(other.locator(".walk-facts")).to_contain_text("by hand")
 

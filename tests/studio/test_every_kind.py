@@ -42,9 +42,10 @@ def walk_through(page, count):
         expect(page.locator(".walk-facts")).to_contain_text(f"Step {i} of {count},")
         expect(page.locator(".walk a[aria-current=step] .walk-number")).to_contain_text(str(i))
         expect(page.locator(".step-source .source-marked").first).to_be_attached()
-        assert page.locator(".step-array .step-shape").count() >= 1
+        expect(page.locator(".step-array .step-shape").first).to_be_attached()
         shown = page.locator(".step-words")
-        assert shown.locator("math").count() + shown.get_by_text("lines below").count() >= 1
+        said = shown.locator("math").or_(shown.get_by_text("lines below"))
+        expect(said.first).to_be_attached()
 
 
 def loss_and_gradient(found, path, name, place):
@@ -126,8 +127,9 @@ def test_branches_are_shown_as_branches(start, tab):
     found = by_hand("branches", "digits")
     opened(page, studio, "layer=2&way=backward")
     groups = page.locator(".walk-group")
-    assert groups.count() == 5
-    assert [groups.nth(i).locator("> .walk-lane").count() for i in range(5)] == [2, 2, 2, 1, 2]
+    expect(groups).to_have_count(5)
+    for i, ways in enumerate((2, 2, 2, 1, 2)):
+        expect(groups.nth(i).locator("> .walk-lane")).to_have_count(ways)
     expect(page.get_by_text("v0 is the input", exact=True)).to_be_attached()
     expect(page.get_by_text("v5 = v2 · v4", exact=True)).to_be_attached()  # a stop of its own
     expect(page.get_by_text("v4 = Sigmoid(v3)")).to_be_attached()
@@ -142,8 +144,9 @@ def test_branches_are_shown_as_branches(start, tab):
     shown = f"{float(f'{lowest:.4g}'):g}".replace("-", "−")
     expect(label).to_have_attribute("aria-label", re.compile(re.escape(f"{shown} to ")))
     # Where one stands is in view, though the walk is wider than the page.
-    box = page.locator(".walk")
-    assert box.evaluate("b => b.scrollWidth > b.clientWidth")
+    page.wait_for_function(
+        "() => { const b = document.querySelector('.walk'); return b.scrollWidth > b.clientWidth; }"
+    )
     page.locator("body").press("L")
     page.wait_for_function(
         "() => { const a = document.querySelector('.walk a[aria-current]'), "
@@ -180,12 +183,13 @@ def test_a_layer_of_ones_own(start, tab):
     # Batch normalisation: other formulas for a sample and for a mini-batch.
     opened(page, studio, "layer=1&way=backward")
     expect(page.locator(".step-remark")).to_contain_text("As in predicting")
-    formulas = page.locator(".step-words math").count()
-    alone = page.locator(".step-words math").last.text_content()
+    formulas = page.locator(".step-words math")
+    expect(formulas).to_have_count(3)
+    alone = formulas.last.text_content()
     page.get_by_label("Walk with").select_option("batch")
     expect(page.locator(".step-remark")).to_contain_text("As in training")
-    assert page.locator(".step-words math").count() == formulas == 3
-    assert page.locator(".step-words math").last.text_content() != alone
+    expect(formulas).to_have_count(3)
+    expect(formulas.last).not_to_have_text(alone)
     expect(page.get_by_role("spinbutton", name="Number")).to_be_hidden()
     page.wait_for_url(re.compile("split=batch"))
     page.reload()

@@ -82,6 +82,7 @@ def test_the_little_picture_of_a_join_has_what_goes_back_to_each(found):
 def test_a_learner_sees_it_on_the_page(start, tab, found):
     sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
     expect = sync_api.expect
+    expect.set_options(timeout=30_000)
     studio, page = start(NET), tab()
     page.goto(f"{studio.address}chain-rule?sample=3&layer=0.1&way=backward")
     expect(page.locator(".step-fork")).to_contain_text(

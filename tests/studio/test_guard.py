@@ -397,7 +397,7 @@ async def ask_nothing(monkeypatch):
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    monkeypatch.setattr(server_module, "PATIENCE", 0.2)
+    monkeypatch.setattr(server_module, "PATIENCE", 2.0)
     config = uvicorn.Config(
         app, port=0, http=server_module._impatient(), lifespan="off", log_level="error"
     )

@@ -26,6 +26,7 @@ from chainrule.studio.views import Views
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 expect = sync_api.expect
+expect.set_options(timeout=30_000)
 
 SOON = 30_000
 
@@ -70,9 +71,9 @@ def test_the_numbers_are_those_of_the_library(server, tab):
 
 def test_a_layer_is_chosen_and_has_an_address(server, tab):
     page = opened(tab(390, 844, "dark"), f"{server.address}net")
-    assert page.locator(".net-choose").all_inner_texts() == [
+    expect(page.locator(".net-choose")).to_have_text([
         "Linear(64, 32)", "ReLU()", "Linear(32, 10)", "SoftmaxCrossEntropy()",
-    ]  # fmt: skip
+    ])  # fmt: skip
     expect(page.get_by_text("Weights, what each unit looks for")).to_be_visible()
     page.get_by_role("button", name="ReLU()").press("Enter")
     expect(page.get_by_text("It has nothing to learn.")).to_be_visible(timeout=SOON)
@@ -90,6 +91,7 @@ def test_a_layer_is_chosen_and_has_an_address(server, tab):
 def test_it_follows_the_training(server, tab):
     page = opened(tab(), f"{server.address}net?layer=0")
     weights = page.get_by_role("img", name=re.compile("^weights of layer 0, "))
+    expect(weights).to_have_attribute("aria-label", re.compile(" to "))
     before = weights.get_attribute("aria-label")
     page.get_by_role("button", name="One epoch").click()
     expect(weights).not_to_have_attribute("aria-label", before, timeout=SOON)
@@ -108,7 +110,7 @@ def test_ways_beside_each_other(start, tab, tmp_path):
     expect(page.get_by_text("past the layers, as it is")).to_be_visible()
     expect(page.get_by_text("past the layers, by the shortcut")).to_be_visible()
     expect(page.locator(".net-lane")).to_have_count(4)
-    assert page.locator(".net-card").count() == 6
+    expect(page.locator(".net-card")).to_have_count(6)
     page.goto("about:blank")
 
 

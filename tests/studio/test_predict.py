@@ -11,15 +11,33 @@ from chainrule.studio.own import resolve
 from chainrule.studio.page.numbers import number
 from chainrule.studio.shipped import shipped
 from studio.drawings import STROKES, inked
-from studio.driving import alert, draw, serious_faults, wait_for
+from studio.driving import SOON, alert, draw, serious_faults, wait_for
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+expect = sync_api.expect
+expect.set_options(timeout=SOON)
 
 
 def said(page, pattern):
-    page.locator(".predict-said", has_text=re.compile(pattern)).wait_for(timeout=30_000)
+    expect(page.locator(".predict-said")).to_have_text(re.compile(pattern))
 
 
 def shares(page):
+    """Return what the bars say: of a page that has been answered, and will not be again."""
     return page.locator(".bar-share").all_inner_texts()
+
+
+def shares_of_all(page, tab, strokes, **options):
+    """Wait for the answer to the whole drawing, not to its first strokes; return a page with it.
+
+    A page that opens the drawing's address is answered once.
+    """
+    page.wait_for_url(re.compile(f"drawing={'_'.join(['[0-9a-z]+'] * len(strokes))}(&|$)"))
+    other = tab(**options)
+    other.goto(page.url)
+    said(other, "%")
+    expect(page.locator(".bar-share")).to_have_text(shares(other))
+    return other
 
 
 @pytest.fixture
@@ -30,32 +48,30 @@ def page(server, tab):
     return page
 
 
-def test_a_drawn_7_is_called_7_and_taught(page):
+def test_a_drawn_7_is_called_7_and_taught(page, tab):
     page.get_by_text("the one that comes with the studio answers").wait_for()
     page.get_by_text("will stand here").wait_for()
     draw(page, STROKES[7])
+    before = shares(shares_of_all(page, tab, STROKES[7]))
     said(page, "^7, ")
-    assert page.get_by_label("It is", exact=True).input_value() == "7"  # its own guess
+    expect(page.get_by_label("It is", exact=True)).to_have_value("7")  # its own guess
     page.get_by_label("It is", exact=True).select_option("1")
     page.get_by_label("Step", exact=True).select_option("0.01")
-    before = shares(page)
     page.get_by_role("button", name="Teach it: one step on this sample").click()
     page.get_by_text(f"One step of 0.01: 1 was {before[1]}, is ").wait_for()
     page.get_by_text("the one that comes with the studio answers").wait_for(state="hidden")
     words = page.get_by_text("One step of 0.01").inner_text()
     after = re.search(r"is ([\d.]+ %)", words)[1]
-    page.locator(".bar-share").nth(1).filter(has_text=after).wait_for()
+    one = page.locator(".bar-share").nth(1)
+    expect(one).to_have_text(after)
     assert float(after[:-2]) > float(before[1][:-2])
     page.get_by_role("button", name="Teach it: one step on this sample").click()
     said(page, "^1, ")  # its mind is changed
     page.get_by_role("button", name="Take the last step back").click()
-    page.locator(".bar-share").nth(1).filter(has_text=after).wait_for()
+    expect(one).to_have_text(after)
     page.get_by_role("button", name="Take the last step back").click()
-    page.wait_for_function(
-        "b => [...document.querySelectorAll('.bar-share')].map(e => e.innerText).join() === b",
-        arg=",".join(before),
-    )
-    assert not page.get_by_role("button", name="Take the last step back").is_visible()
+    expect(page.locator(".bar-share")).to_have_text(before)
+    expect(page.get_by_role("button", name="Take the last step back")).to_be_hidden()
     for kind in ("the drawing as PNG", "saliency as SVG", "prepared image as PNG"):
         with page.expect_download() as caught:
             page.get_by_role("button", name=f"Save {kind}").click()
@@ -64,13 +80,9 @@ def test_a_drawn_7_is_called_7_and_taught(page):
 
 def test_a_drawing_stays_in_the_address(page, server, tab):
     draw(page, STROKES[7])
-    page.wait_for_url(re.compile("drawing="))
+    other = shares_of_all(page, tab, STROKES[7], width=390, height=844, colour="dark")
     said(page, "^7, ")
-    before = shares(page)
-    other = tab(width=390, height=844, colour="dark")
-    other.goto(page.url)
     said(other, "^7, ")
-    assert shares(other) == before
     sheet, answer = (other.locator(name).bounding_box() for name in (".draw-ink", ".bars"))
     assert answer["y"] + answer["height"] < 844 - 130  # seen while one draws, above the controls
     assert answer["x"] >= sheet["x"] + sheet["width"]
@@ -84,8 +96,9 @@ def test_a_drawing_stays_in_the_address(page, server, tab):
     said(page, "Nothing is drawn")
 
 
-def test_what_is_seen_on_the_page_is_what_the_library_says(page):
+def test_what_is_seen_on_the_page_is_what_the_library_says(page, tab):
     draw(page, STROKES[4])
+    answered = shares_of_all(page, tab, STROKES[4])
     said(page, "^4, ")
     preparation = load("digits").held.preparation
     words = re.search("drawing=([0-9a-z_]+)", page.url)[1]
@@ -95,7 +108,7 @@ def test_what_is_seen_on_the_page_is_what_the_library_says(page):
     ]
     row = preparation.rows(as_sample(inked(strokes), preparation)[None])
     mine = 100 * shipped().cost.probabilities(shipped().predict(row))[0]
-    shown = [float(words[:-2]) for words in shares(page)]
+    shown = [float(words[:-2]) for words in shares(answered)]
     assert np.abs(mine - shown).max() < 2  # the browser's ink is smoother at the edges
 
 
@@ -128,17 +141,20 @@ def test_a_sample_by_the_keyboard_and_the_address(page, server):
     page.reload()
     page.get_by_text("Truly: ").wait_for()
     said(page, "%")
-    assert field.input_value() == "5"
+    expect(field).to_have_value("5")
 
 
 def test_points_in_the_plane_and_a_narrow_window(server, tab):
     page = tab(width=390, height=844)
     page.goto(f"{server.address}train?data=moons&net=linear-8,relu")
-    page.get_by_role("button", name=re.compile("Build it")).click()
+    button = page.get_by_role("button", name=re.compile("Build it"))
+    button.click()
+    expect(button).to_be_hidden()  # it is built
     page.get_by_text("points in the plane").wait_for()
     page.get_by_role("link", name="Predict", exact=True).click()
     page.get_by_label("x0").fill("1.5")
     page.get_by_label("x0").press("Enter")
+    page.wait_for_url(re.compile(r"x=1\.5%2C"))
     said(page, "%")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
@@ -158,17 +174,13 @@ def uploaded(server, tab, tmp_path, name, x, y):
     page = tab()
     page.goto(f"{server.address}train")
     page.locator(".layer-code").first.wait_for()
+    page.get_by_role("button", name="Begin anew").click()
+    wait_for(page, "state", "ready")  # so that other data are built at once
     page.locator("input[type=file]").set_input_files(tmp_path / f"{name}.npz")
-    page.get_by_label("Learn from").locator(f"option[value={name}]:checked").wait_for(
-        state="attached"
-    )
-    build = page.get_by_role("button", name=re.compile("Build it"))
-    page.locator(".facts", has_text="to learn from").wait_for()
-    if build.is_visible():
-        build.click()
+    page.wait_for_url(re.compile(f"data={name}&"))
     wait_for(page, "state", "ready")
     page.get_by_role("button", name="One epoch").click()
-    wait_for(page, "epoch", "1")
+    wait_for(page, "epoch", "^1$")
     page.get_by_role("link", name="Predict", exact=True).click()
     return page
 
@@ -179,7 +191,7 @@ def test_colour_images_cannot_be_drawn(server, tab, tmp_path):
     page = uploaded(server, tab, tmp_path, "colours", x, np.arange(90) % 3)
     page.get_by_text("Images of several channels cannot be drawn here").wait_for()
     said(page, "%")
-    assert page.locator(".draw-ink").count() == 0
+    expect(page.locator(".draw-ink")).to_have_count(0)
     page.get_by_role("img", name=re.compile("^saliency, shape 6 × 6")).wait_for()
 
 
@@ -196,7 +208,7 @@ def test_of_many_classes_the_likeliest_are_shown(server, tab, tmp_path):
     page.wait_for_url(re.compile(r"x=.*%2C2\.5%2C"))
     page.reload()
     said(page, "%")
-    assert page.get_by_label("x1", exact=True).input_value() == "2.5"
+    expect(page.get_by_label("x1", exact=True)).to_have_value("2.5")
     page.get_by_label("x1", exact=True).fill("")
     page.get_by_label("x1", exact=True).press("Enter")
     alert(page, "A feature is a finite number.")
@@ -213,8 +225,8 @@ def test_numbers_and_a_net_that_gives_none(start, tab, tmp_path, run_here):
     own = resolve("run", None)
     row = own.data.rows_test[2][None]
     mine = own.data.held.preparation.values(own.make().predict(row))
-    assert page.locator(".predict-said").inner_text() == f"price: {number(float(mine.ravel()[0]))}"
-    assert page.locator(".bars").count() == 0
+    expect(page.locator(".predict-said")).to_have_text(f"price: {number(float(mine.ravel()[0]))}")
+    expect(page.locator(".bars")).to_have_count(0)
     (tmp_path / "net.py").write_text(
         "from chainrule import *\n\n\n"
         "class Broken(Layer):\n"

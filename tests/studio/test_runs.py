@@ -10,6 +10,9 @@ from chainrule.studio.recipe import Recipe
 from chainrule.studio.runs import PNG
 from chainrule.studio.session import Session
 
+sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+expect = sync_api.expect
+expect.set_options(timeout=30_000)
 LONG = 30_000
 SETTINGS = (
     '[train]\ndata = "{data}"\nmodel = "mlp"\nhidden = "100"\nlr = {lr}\noptimizer = "sgd"\n'
@@ -74,7 +77,7 @@ def test_none_yet_and_one_that_is_saved_later(emptied, server, tab):
     page.get_by_text("chainrule train digits").wait_for()
     folder, _ = saved(net="linear-4,relu")  # by another process
     wait_for_names(page, folder.name)
-    assert page.get_by_text("There are no runs in").count() == 0
+    expect(page.get_by_text("There are no runs in")).to_have_count(0)
     make(emptied, "later")
     wait_for_names(page, "later", folder.name)
     (folder / "history.csv").write_text("epoch,loss\n1,low\n")
@@ -95,22 +98,23 @@ def test_side_by_side(emptied, server, tab):
     wait_for_names(page, "c", "a", "b")
     page.get_by_role("button", name="rate").click()
     wait_for_names(page, "c", "a", "b")
-    assert page.locator("th[aria-sort=ascending]").inner_text().startswith("rate")
+    expect(page.locator("th[aria-sort=ascending]")).to_have_text(re.compile("^rate"))
     page.get_by_label("Side by side: a").check()
     page.get_by_role("heading", name="a", exact=True).wait_for()
     page.get_by_label("Side by side: b").press("Space")  # by keyboard
     page.get_by_role("heading", name="Side by side").wait_for()
-    label = page.get_by_role("img", name=re.compile("^Loss, held out")).get_attribute("aria-label")
-    assert label == "Loss, held out: a 0.1, b 0.03"
+    curves = page.get_by_role("img", name=re.compile("^Loss, held out"))
+    expect(curves).to_have_attribute("aria-label", "Loss, held out: a 0.1, b 0.03")
     row = page.locator(".beside tr", has_text="learning rate")
-    assert "differs" in row.get_attribute("class")
-    assert row.locator("td").all_inner_texts() == ["0.1", "0.5"]
-    assert not page.locator(".beside tr", has_text="mini-batch").get_attribute("class")
-    assert "97.00 %" in page.locator(".beside tr", has_text="best, held out").inner_text()
+    expect(row).to_have_class(re.compile("differs"))
+    expect(row.locator("td")).to_have_text(["0.1", "0.5"])
+    expect(page.locator(".beside tr", has_text="mini-batch")).not_to_have_class(
+        re.compile("differs")
+    )
+    expect(page.locator(".beside tr", has_text="best, held out")).to_contain_text("97.00 %")
     page.get_by_label("Pictures of the runs").select_option("confusion")
     image = page.locator(".runs-pictures img")
-    image.wait_for()
-    assert image.get_attribute("alt") == "what was taken for what, of b"
+    expect(image).to_have_attribute("alt", "what was taken for what, of b")
     page.wait_for_url(re.compile(r"runs=a%2Fb&picture=confusion"))
     address = page.url
     fresh = tab(width=390, height=844, colour="dark")
@@ -139,10 +143,10 @@ def test_whatever_lies_there(emptied, server, tab):
     page.get_by_role("heading", name="good", exact=True).wait_for()
     page.locator("td.broken", has_text="no TOML file").wait_for()
     page.locator("td.broken", has_text="too large").wait_for()
-    assert page.get_by_text("5 runs").is_visible()
+    expect(page.get_by_text("5 runs")).to_be_visible()
     page.get_by_label("Side by side: <img").check()
     page.get_by_role("heading", name="Side by side").wait_for()
-    assert page.locator("main img").count() == 0
+    expect(page.locator("main img")).to_have_count(0)
     assert "bad" not in page.title()
 
 

@@ -280,13 +280,15 @@ def part(page, name):
 
 
 def test_yes_or_no_in_every_part(start, tab, tmp_path, monkeypatch):
+    from playwright.sync_api import expect
+
     write(tmp_path, "well")
     words = ["net.py:build", "--data", "patients.csv", "--target", "well"]
     page = tab()
     page.goto(f"{start(*words).address}train")
     page.get_by_text("160 points in the plane to learn from, 40 held out; 2 classes").wait_for()
     page.get_by_role("button", name="One epoch").click()
-    wait_for(page, "epoch", "1")
+    wait_for(page, "epoch", "^1$")
     monkeypatch.chdir(tmp_path)
     session = Session(resolve("net.py:build", "patients.csv", column="well"))
     session.epoch().result(SOON)
@@ -297,7 +299,7 @@ def test_yes_or_no_in_every_part(start, tab, tmp_path, monkeypatch):
     right = len(judged.labels) - judged.wrong
     page.locator(".figure:has(dt:text-is('right')) dd", has_text=str(right)).wait_for()
     cells = page.locator(".confusion-cell")
-    assert cells.count() == 4
+    expect(cells).to_have_count(4, timeout=SOON)
     shown = [int(cell.text_content() or 0) for cell in cells.locator("text").all()]
     assert sorted(shown) == sorted(n for n in judged.confusion.ravel().tolist() if n)
     page.locator(".plane").get_by_text("age to the right, dose up").wait_for()
@@ -329,12 +331,14 @@ def test_yes_or_no_in_every_part(start, tab, tmp_path, monkeypatch):
 def test_a_true_number_is_typed_and_one_step_moves_the_prediction(
     start, tab, tmp_path, monkeypatch
 ):
+    from playwright.sync_api import expect
+
     write(tmp_path, "price")
     page = tab(width=390, height=844)
     page.goto(f"{start('patients.csv', '--target', 'price').address}train")
     page.get_by_text("a number to predict").wait_for()
     page.get_by_role("button", name="One epoch").click()
-    wait_for(page, "epoch", "1")
+    wait_for(page, "epoch", "^1$")
     monkeypatch.chdir(tmp_path)
     session = Session(resolve("patients.csv", None, column="price"))
     session.epoch().result(SOON)
@@ -344,7 +348,7 @@ def test_a_true_number_is_typed_and_one_step_moves_the_prediction(
     truth = held.preparation.values(held.y_test[:1]).item()
     field = page.get_by_label("price truly is", exact=True)
     page.get_by_text(f"Truly: {number(truth)}.").wait_for()
-    assert field.input_value() == f"{truth:.6g}"
+    expect(field).to_have_value(f"{truth:.6g}", timeout=SOON)
     type_into(page, "age", "45")  # a row that is typed in
     type_into(page, "price truly is", "")
     alert(page, "The true number is a finite one.")
@@ -363,6 +367,5 @@ def test_a_true_number_is_typed_and_one_step_moves_the_prediction(
     page.get_by_role("button", name="Take the last step back").click()
     page.locator(".predict-said", has_text=f"price: {number(said)}").wait_for()
     page.reload()
-    page.get_by_label("price truly is", exact=True).wait_for()
-    assert page.get_by_label("price truly is", exact=True).input_value() == "250.5"
+    expect(field).to_have_value("250.5", timeout=SOON)
     session.close()

@@ -152,16 +152,14 @@ class _ChainRule:
         if before is None:
             self.facts.show("Nothing can be shown of this net: the words above say why.")
             return
-        after = before
-        if self.edits:
-            found = await self.tab.compute(self._trace, self.edits)
+        after, edits = before, self.edits
+        if edits:
+            found = await self.tab.compute(self._trace, edits)
             if found is None:  # a change that this net has no place for, or does not take
-                self.edits = self.sound if self.sound != self.edits else ()
-                found = before if not self.edits else await self.tab.compute(
-                    self._trace, self.edits
-                )  # fmt: skip
+                edits = self._give_up(edits)
+                found = await self.tab.compute(self._trace, edits) if edits else before
             after = found or before
-        self.sound = self.edits
+        self.sound = edits
         data = self.tab.session.data
         running = frame.state == RUNNING
         self.path.show(after, self.build, data.image_shape, running=running)
@@ -169,18 +167,26 @@ class _ChainRule:
         self.path.mark(self.at)
         self._show_facts(before, after)
         self._show_broken(after)
-        self.look.set_visibility(bool(self.edits))
+        self.look.set_visibility(bool(edits))
         self.modes.set_visibility(has_modes(step.thing for step in after.steps))
         self.view.show(
             after, before, self.at, data.image_shape, self.place, self.output,
-            self.shown if self.edits else "after", self.build, self._address_in_the_net(),
+            self.shown if edits else "after", self.build, self._address_in_the_net(),
         )  # fmt: skip
         split, index = ("train", -1) if self.split == BATCH else (self.split, self.sample)
         self.touch.show(
-            before, after, self.place, self.edits, split, index, training=self._mode() == TRAINING
+            before, after, self.place, edits, split, index, training=self._mode() == TRAINING
         )
         if self.compared and (frame.state != RUNNING or not self.touch.has_told):
             await self.touch.tell()
+
+    def _give_up(self, tried: tuple[Edit, ...]) -> tuple[Edit, ...]:
+        """Go back to the last changes that were sound; what came since ``tried`` stays wished."""
+        sound = self.sound if self.sound != tried else ()
+        later = self.edits is not tried
+        kept = tuple(e for e in self.edits if e not in tried or e in sound) if later else sound
+        self.edits = kept
+        return sound
 
     def _trace(self, edits: tuple[Edit, ...]) -> Trace:
         views, training = self.tab.views, self._mode() == TRAINING
