@@ -14,7 +14,9 @@ import numpy as np
 from chainrule.cli.errors import UsageError
 from chainrule.layer import Array
 
-__all__ = ["TABLES", "Found", "Table", "labels_or_values", "read_columns", "read_table"]
+__all__ = [
+    "TABLES", "Found", "Table", "are_numbers", "labels_or_values", "read_columns", "read_table",
+]  # fmt: skip
 
 TABLES = (".csv", ".parquet")
 MOST_CLASSES = 1000
@@ -93,6 +95,28 @@ def read_columns(path: Path, wanted: Sequence[str]) -> Array:
     return _numbers(path, {name: columns[name] for name in wanted})
 
 
+def are_numbers(y: Array, task: str | None = None) -> bool:
+    """Whether targets are numbers to predict, and no classes: if some are not whole.
+
+    Parameters
+    ----------
+    y : array
+        As it stands in a file.
+    task : {"classification", "regression"}, optional
+        Overrides what they look like.
+
+    Examples
+    --------
+    >>> are_numbers(np.array([0.5, 1.0])), are_numbers(np.array([0.0, 1.0]))
+    (True, False)
+    >>> are_numbers(np.array([3, 4]), "regression")
+    True
+    """
+    if task is not None:
+        return task == "regression"
+    return y.dtype.kind == "f" and bool((y != np.round(y)).any())
+
+
 def labels_or_values(path: Path, table: Table, task: str | None, *, to_learn: bool = True) -> Found:
     """Return the target as labels, or as values to predict.
 
@@ -106,11 +130,7 @@ def labels_or_values(path: Path, table: Table, task: str | None, *, to_learn: bo
     """
     y, name = table.target, table.target_name
     text = y.dtype.kind not in "fiub"
-    if task is None:
-        task = (
-            "regression" if y.dtype.kind == "f" and (y != np.round(y)).any() else "classification"
-        )
-    if task == "regression":
+    if are_numbers(y, task):
         if text:
             raise ValueError(f"{path}: {name!r} holds text, and text is no value to predict.")
         y = y.astype(np.float64)

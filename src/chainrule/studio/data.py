@@ -73,6 +73,11 @@ class Data:
         return self.held.preparation.regression
 
     @property
+    def task(self) -> str | None:
+        """What ``chainrule train`` must be told, if the data do not say so alone."""
+        return "regression" if self.regression else None
+
+    @property
     def outputs(self) -> int:
         """How many outputs a net for it has: one for each class, or one for a number."""
         return 1 if self.regression else len(self.classes)

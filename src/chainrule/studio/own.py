@@ -165,7 +165,8 @@ def reopened(folder: Path, known: Sequence[Own] = ()) -> Own:
     elif settings.data in sets.names():
         held = sets.load(str(settings.data)).held
     elif (folder / "data.npz").is_file():
-        held = load_data(str(folder / "data.npz"), max_bytes=sets.MOST_UNPACKED)
+        data = str(folder / "data.npz")
+        held = load_data(data, task=settings.task, max_bytes=sets.MOST_UNPACKED)
     else:
         raise ValueError(
             f"{folder} was trained on data that are not known here. Open it from the command "
@@ -206,7 +207,7 @@ def _model(path: Path, given: Settings, code: Path | None) -> Own:
     made = Preparation.of(model, path)
     task = "regression" if made.regression else "classification"
     source = given.over(Settings(made.data))
-    if given.data is not None and made.columns is not None:
+    if given.data is not None:
         source = _like(given, made.target, task)
     try:
         held = _loaded(source)
@@ -241,9 +242,11 @@ def _run(folder: Path, given: Settings) -> Own:
 
 
 def _like(given: Settings, target: str | None, task: str | None) -> Settings:
-    """Return what is said of data; where they are a table, what was learned from one before."""
-    table = Path(str(given.data)).suffix.lower() in TABLES
-    return given.over(Settings(target=target, task=task)) if table else given
+    """Return what is said of data; where they are a file, what was learned from one before."""
+    if Path(str(given.data)).suffix.lower() in TABLES:
+        return given.over(Settings(target=target, task=task))
+    numbers = task == "regression" and Path(str(given.data)).suffix == ".npz"
+    return given.over(Settings(task=task)) if numbers else given
 
 
 def _checked(own: Own) -> Own:

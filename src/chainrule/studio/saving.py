@@ -86,7 +86,7 @@ def save(
     if not known and not (folder / "data.npz").exists():  # they stay as they are
         _write_data(folder / "data.npz", data)
     settings = replace(
-        source if known else Settings(str(folder / "data.npz")),
+        source if known else Settings(str(folder / "data.npz"), task=data.task),
         model=code or f"{folder / 'net.py'}:build",
         epochs=max(frame.epoch, 1),
         batch_size=recipe.batch,
@@ -118,8 +118,6 @@ def _code(model: Model) -> str:
 def _write_data(path: Path, data: Data) -> None:
     import io
 
-    held, content = data.held, io.BytesIO()
-    np.savez_compressed(
-        content, x_train=held.x, y_train=held.y, x_test=held.x_test, y_test=held.y_test
-    )
+    (x, y, x_test, y_test), content = data.held.raw(), io.BytesIO()
+    np.savez_compressed(content, x_train=x, y_train=y, x_test=x_test, y_test=y_test)
     write_atomically(path, content.getvalue())

@@ -120,10 +120,14 @@ class Session:
         ValueError, OSError
             If there are none of that name, or they cannot be read.
         """
+        return self.known(recipe.data) or sets.load(recipe.data)
+
+    def known(self, name: str) -> Data | None:
+        """Return data of one's own, of the command line or sent, by their name; None if none."""
         for own in (self.own, self.named):
-            if own is not None and recipe.data == own.data.name:
+            if own is not None and name == own.data.name:
                 return own.data
-        return self.uploads.get(recipe.data) or sets.load(recipe.data)
+        return self.uploads.get(name)
 
     def draft(self, recipe: Recipe) -> tuple[Model, Data]:
         """Return the net of a recipe and its data, without training anything.

@@ -48,7 +48,7 @@ class DataColumn:
             self.fetching.set_visibility(False)
             self.box = w.block("data-picture")
             with ui.element("label").classes("upload"):
-                w.text("Or your own .npz file, with x and y", "span").props["title"] = TABLE
+                w.text("Or your own file: .npz with x and y", "span").props["title"] = TABLE
                 chooser = ui.element("input").props('type=file accept=".npz"')
             chooser.on(
                 "change",
