@@ -5,13 +5,14 @@ FRESH = (
     "train?data=digits&net=linear-32,relu&loss=softmax-cross-entropy&optimizer=sgd&lr=0.1&batch=64"
     "&seed=0"
 )
-# Holds back what comes over the wire by up to 0.6 s, in its order.
+# Holds back what comes over the wire by up to 0.6 s each, in its order: the page takes a message
+# that is overtaken for an old one. (Times alone keep no order: they are cut to whole milliseconds.)
 SLOW = """window.WebSocket = class extends WebSocket {
-    due = 0;
+    before = Promise.resolve();
     set onmessage(hear) {
         super.onmessage = event => {
-            this.due = Math.max(this.due, performance.now() + 600 * Math.random());
-            setTimeout(() => hear(event), this.due - performance.now());
+            const late = new Promise(done => setTimeout(done, 600 * Math.random()));
+            this.before = Promise.all([this.before, late]).then(() => hear(event));
         };
     }
 };"""
