@@ -83,10 +83,8 @@ def save(
     if source.data is None or not Path(source.data).exists():
         source = Settings(data.name)
     known = data.name in COMMAND_KNOWS or source.data != data.name
-    if not known and not (folder / "data.npz").exists():  # they stay as they are
-        _write_data(folder / "data.npz", data)
     settings = replace(
-        source if known else Settings(str(folder / "data.npz"), task=data.task),
+        source if known else _kept(folder, data),
         model=code or f"{folder / 'net.py'}:build",
         epochs=max(frame.epoch, 1),
         batch_size=recipe.batch,
@@ -96,6 +94,20 @@ def save(
         seed=recipe.seed,
     ).spelled_out()
     write_settings(folder, settings, made_from(data.held, str(settings.model)))
+
+
+def _kept(folder: Path, data: Data) -> Settings:
+    """Write the data into the folder, and return where they are: they stay as they are."""
+    path = folder / ("data.npz" if data.table is None else "data.csv")
+    if not path.exists():
+        if data.table is None:
+            _write_data(path, data)
+        else:
+            write_atomically(path, data.table.content)
+    if data.table is None:
+        return Settings(str(path), task=data.task)
+    task = "regression" if data.regression else "classification"
+    return Settings(str(path), data.held.preparation.target, task)
 
 
 def _code(model: Model) -> str:
