@@ -146,6 +146,7 @@ def test_a_column_is_learned_as_the_command_learns_it(opened, tmp_path, target):
     assert suggested(table) == target
     data = session.learn(table, target)
     assert session.learn(table, target) is data
+    assert session.add_table("patients.csv", content) is table
     held = load_data("patients.csv", target)
     assert data.name == f"patients-{target}"
     assert data.held.preparation == held.preparation
@@ -387,6 +388,8 @@ def test_the_column_of_a_table_is_chosen_by_the_keyboard(start, tab, tmp_path, m
     page = table_page(start, tab, tmp_path, target="price")
     column = page.get_by_label("Column to learn", exact=True).and_(page.locator("select"))
     expect(column).to_have_value("price")
+    expect(column).to_be_focused()
+    expect(column).to_be_in_viewport()
     page.wait_for_url(re.compile("table=patients"))
     page.reload()  # it still asks
     expect(column).to_have_value("price")

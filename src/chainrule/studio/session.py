@@ -337,6 +337,8 @@ class Session:
             As :func:`chainrule.studio.sent.read_table`; or if there are many already.
         """
         table = sent.read_table(name, content)
+        if table == self.tables.get(table.name):  # once more the same
+            return self.tables[table.name]
         self._make_room(self.tables, table.name)
         self.tables[table.name] = table
         return table

@@ -43,6 +43,7 @@ class ColumnChoice:
         self.asked, self.table = name, None
         self.tab.remember(table=name)
         self._lay_out()
+        self.box.client.run_javascript(f"chainruleStudio.ask({self.box.html_id!r})")
 
     def leave(self) -> None:
         """Ask no more: other data are chosen."""
