@@ -195,7 +195,9 @@ def test_a_folder_of_idx_files(run_here, tmp_path, rng):
     ("x", "y", "message"),
     [
         (np.ones((50, 3)), np.zeros(50, int), "every sample is of class 0"),
-        (np.ones((50, 3)), np.arange(50) / 7, "the command trains classifiers"),
+        (np.ones((50, 3)), np.arange(100).reshape(50, 2) / 7, "and one a sample is learned"),
+        (np.ones((50, 3)), np.full(50, 0.5), "y is 0.5 for every sample"),
+        (np.ones((5, 3)), np.arange(5) / 7, "5 rows are too few"),
         (np.ones((50, 3)), np.arange(50) * 100, "up to 999"),
         (np.ones((50, 3)), np.arange(50) - 1, "-1 to 48"),
         (np.arange(150.0).reshape(50, 3) * 1e305, np.arange(50) % 2, "too large"),

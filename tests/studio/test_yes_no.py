@@ -232,9 +232,9 @@ def test_a_model_takes_another_table_by_the_names_of_columns_and_classes(here, b
         resolve(path, "kinds.csv", column="kind")
 
 
-def test_a_table_is_not_taken_from_the_page():
-    with pytest.raises(ValueError, match=r"chainrule studio FILE\.csv --target COLUMN"):
-        sets.read_upload("patients.csv", b"age,well\n1,yes\n")
+def test_a_table_that_is_no_text_is_not_taken_from_the_page():
+    with pytest.raises(ValueError, match=r"chainrule studio FILE\.parquet --target COLUMN"):
+        sets.read_upload("patients.parquet", b"PAR1")
 
 
 # -- numbers --------------------------------------------------------------------------------------

@@ -77,7 +77,8 @@ def train(
     target
         The column of a table that is predicted.
     task
-        classification or regression; without it the target decides.
+        classification or regression, of a table or an .npz file; without it the target decides:
+        numbers that are not all whole are predicted, all else are classes.
     image_size
         Bring the images of a folder to this height and width.
     model
@@ -90,12 +91,13 @@ def train(
     dropout
         The share of hidden units that is dropped.
     epochs
-        How many times to go through the data; 30 for digits and tables, else 5.
+        How many times to go through the data; 30 for digits, tables and .npz files with numbers to
+        predict, else 5.
     batch_size
         Samples in a mini-batch; 64 if not given.
     optimizer
         sgd, momentum, nesterov, rmsprop, adagrad, adadelta, adam, adamw, nadam, radam or lion. sgd
-        for mlp if not given; adam for the others, and for tables.
+        for mlp if not given; adam for the others, for tables, and for numbers to predict.
     lr
         Learning rate, with 1cycle the highest; without it one that suits the optimizer.
     schedule

@@ -9,7 +9,7 @@ import numpy as np
 from chainrule.cli.errors import UsageError
 from chainrule.cli.image_folder import read_image_folder, with_colours
 from chainrule.cli.predict import load_own
-from chainrule.cli.prepare import Preparation, load_data
+from chainrule.cli.prepare import Preparation, labels, load_data, one_a_sample
 from chainrule.cli.tables import TABLES, labels_or_values, read_columns, read_table
 from chainrule.data import load_npz
 from chainrule.layer import Array
@@ -61,8 +61,11 @@ def _samples(data: str, preparation: Preparation, target: str | None) -> tuple[A
         return x, renumbered(path, found.y, found.names, preparation)
     if path.suffix == ".npz":
         arrays = load_npz(path)
-        x, y = (arrays.x, arrays.y) if arrays.x_test is None else (arrays.x_test, arrays.y_test)
-        return x, np.asarray(y).reshape(len(x)).astype(np.int64)
+        x, y = arrays.x, arrays.y
+        if arrays.x_test is not None and arrays.y_test is not None:
+            x, y = arrays.x_test, arrays.y_test
+        y = one_a_sample(path, y)
+        return x, y.astype(np.float64) if preparation.regression else labels(path, y)
     if path.is_dir() and not (path / "train-images-idx3-ubyte").exists():
         if preparation.image_shape is None:
             raise UsageError(f"{path}: the model was not trained on images.")

@@ -14,6 +14,7 @@ import chainrule
 from chainrule import compiled
 from chainrule.cli import nets, recipes
 from chainrule.cli.errors import UsageError
+from chainrule.cli.prepare import holds_numbers
 from chainrule.cli.tables import TABLES
 from chainrule.storage import one_line, write_atomically
 
@@ -69,7 +70,7 @@ class Settings:
             If something makes no sense.
         """
         data, model = self.data if self.data is not None else "digits", self.model or "mlp"
-        table = Path(data).suffix.lower() in TABLES
+        table = Path(data).suffix.lower() in TABLES or self._numbers(Path(data))
         convolutions = model in ("lenet", "resnet")
         decided = {
             "data": data,
@@ -94,6 +95,12 @@ class Settings:
             full = replace(full, lr=lr)
         full.check()
         return full
+
+    def _numbers(self, path: Path) -> bool:
+        """Whether the data are an .npz file with numbers to predict, where it is to be decided."""
+        if path.suffix != ".npz" or None not in (self.epochs, self.optimizer):
+            return False
+        return self.task == "regression" or (self.task is None and holds_numbers(path))
 
     def check(self) -> None:
         """Refuse what makes no sense, before anything is done."""

@@ -4,6 +4,7 @@ import difflib
 import importlib.util
 import re
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,10 @@ import numpy as np
 from chainrule.cli.errors import UsageError
 from chainrule.layer import Array
 
-__all__ = ["TABLES", "Found", "Table", "labels_or_values", "read_columns", "read_table"]
+__all__ = [
+    "TABLES", "Found", "Table", "are_numbers", "labels_or_values", "read_columns",
+    "read_names", "read_table",
+]  # fmt: skip
 
 TABLES = (".csv", ".parquet")
 MOST_CLASSES = 1000
@@ -59,7 +63,7 @@ def read_table(path: Path, target: str | None) -> Table:
         If the file cannot be read, or a column holds text, or values are missing.
     """
     columns = _read(path)
-    names = ", ".join(columns)
+    names = _listed(list(columns))
     if target is None:
         raise UsageError(
             f"{path}: say which column is to be predicted: --target COLUMN of {names}."
@@ -73,6 +77,19 @@ def read_table(path: Path, target: str | None) -> Table:
         raise ValueError(f"{path}: there is no column besides {target!r} to predict it from.")
     _refuse_missing(path, {target: y})
     return Table(_numbers(path, columns), list(columns), y, target)
+
+
+def read_names(path: Path) -> list[str]:
+    """Return the names of a table's columns, when it has been read whole.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file, or nothing is installed to read it.
+    ValueError
+        If the file cannot be read.
+    """
+    return list(_read(path))
 
 
 def read_columns(path: Path, wanted: Sequence[str]) -> Array:
@@ -93,6 +110,28 @@ def read_columns(path: Path, wanted: Sequence[str]) -> Array:
     return _numbers(path, {name: columns[name] for name in wanted})
 
 
+def are_numbers(y: Array, task: str | None = None) -> bool:
+    """Whether targets are numbers to predict, and no classes: if some are not whole.
+
+    Parameters
+    ----------
+    y : array
+        As it stands in a file.
+    task : {"classification", "regression"}, optional
+        Overrides what they look like.
+
+    Examples
+    --------
+    >>> are_numbers(np.array([0.5, 1.0])), are_numbers(np.array([0.0, 1.0]))
+    (True, False)
+    >>> are_numbers(np.array([3, 4]), "regression")
+    True
+    """
+    if task is not None:
+        return task == "regression"
+    return y.dtype.kind == "f" and bool((y != np.round(y)).any())
+
+
 def labels_or_values(path: Path, table: Table, task: str | None, *, to_learn: bool = True) -> Found:
     """Return the target as labels, or as values to predict.
 
@@ -106,11 +145,7 @@ def labels_or_values(path: Path, table: Table, task: str | None, *, to_learn: bo
     """
     y, name = table.target, table.target_name
     text = y.dtype.kind not in "fiub"
-    if task is None:
-        task = (
-            "regression" if y.dtype.kind == "f" and (y != np.round(y)).any() else "classification"
-        )
-    if task == "regression":
+    if are_numbers(y, task):
         if text:
             raise ValueError(f"{path}: {name!r} holds text, and text is no value to predict.")
         y = y.astype(np.float64)
@@ -156,6 +191,9 @@ def _read(path: Path) -> dict[str, Array]:
         columns = read(path)
     except (OSError, UsageError):
         raise
+    except UnicodeDecodeError as error:
+        words = f"{path} is no text in UTF-8 ({error}). Save it as CSV in UTF-8."
+        raise ValueError(words) from error
     except Exception as error:  # each library has errors of its own
         raise ValueError(f"{path} cannot be read as a table: {error}") from error
     if not columns or not len(next(iter(columns.values()))):
@@ -249,7 +287,7 @@ def _objects(column: Any, missing: Any) -> Array:
 
 
 def _refuse_doubles(path: Path, names: list[str]) -> None:
-    doubles = sorted({name for name in names if names.count(name) > 1})
+    doubles = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubles:
         raise UsageError(f"{path}: several columns are called {_listed(doubles)}. Rename them.")
 

@@ -306,7 +306,7 @@ def _threads(settings: Settings) -> list[Callback]:
 def made_from(data: DataSet, model: str) -> dict[str, str]:
     """Return what tells whether the run is made from the same."""
     whole = hashlib.sha256()
-    for array in (data.x, data.y, data.x_test, data.y_test):
+    for array in data.raw():
         whole.update(f"{array.dtype.str}{array.shape}".encode())
         whole.update(np.ascontiguousarray(array).data)
     hashes = {"data": f"sha256:{whole.hexdigest()}"}

@@ -3,6 +3,7 @@
 import math
 import os
 import warnings
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -96,10 +97,23 @@ def load_npz(path: str | os.PathLike[str], *, max_bytes: int = 1 << 34) -> Table
     return table
 
 
-def read_npz(path: str | os.PathLike[str], *, max_bytes: int = 1 << 34) -> dict[str, Array]:
+def read_npz(
+    path: str | os.PathLike[str],
+    *,
+    max_bytes: int = 1 << 34,
+    only: Collection[str] | None = None,
+) -> dict[str, Array]:
     """Return the arrays of an .npz file, or of an .npy file under the name ``x``.
 
     Nothing is unpickled, and memory is taken as the content arrives, never by what is declared.
+
+    Parameters
+    ----------
+    path : path
+    max_bytes : int
+        The largest content that is believed.
+    only : collection of str, optional
+        The names, in small letters, of the arrays that are read; all if nothing is said.
 
     Raises
     ------
@@ -119,7 +133,7 @@ def read_npz(path: str | os.PathLike[str], *, max_bytes: int = 1 << 34) -> dict[
                 file.seek(0)
                 return {"x": _read_npy(file, path.stat().st_size, max_bytes)}
             with zipfile.ZipFile(file) as archive:
-                return _read_members(archive, max_bytes)
+                return _read_members(archive, max_bytes, only)
         except ValueError as error:
             raise ValueError(f"{path}: {one_line(error)}") from error
         except MemoryError:  # of a file that may be sound
@@ -128,17 +142,21 @@ def read_npz(path: str | os.PathLike[str], *, max_bytes: int = 1 << 34) -> dict[
             raise ValueError(f"{path} is damaged, or no .npz file: {one_line(error)}.") from error
 
 
-def _read_members(archive: "zipfile.ZipFile", max_bytes: int) -> dict[str, Array]:
+def _read_members(
+    archive: "zipfile.ZipFile", max_bytes: int, only: Collection[str] | None
+) -> dict[str, Array]:
     arrays: dict[str, Array] = {}
     left = max_bytes
     for member in archive.infolist():
+        name = member.filename.removesuffix(".npy")
+        if only is not None and name.lower() not in only:
+            continue
         # Python's readers of other methods unpack without a bound; and NumPy writes only these two.
         if member.compress_type not in (0, 8):
             raise ValueError(
                 f"{member.filename!r} is packed by a method that NumPy does not use. Write the "
                 "file again: numpy.savez_compressed(path, x=x, y=y)."
             )
-        name = member.filename.removesuffix(".npy")
         if name in arrays:
             raise ValueError(f"holds two arrays of the name {name!r}. Write the file again.")
         with archive.open(member) as file:

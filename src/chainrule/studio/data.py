@@ -21,8 +21,8 @@ from chainrule.storage import one_line
 from chainrule.studio.toys import TOYS
 
 __all__ = [
-    "MOST_BYTES", "MOST_UNPACKED", "Data", "fetch", "fetched", "is_here", "load", "names",
-    "read_upload",
+    "MOST_BYTES", "MOST_UNPACKED", "Data", "SentTable", "as_data", "fetch", "fetched", "is_here",
+    "load", "names", "read_upload", "stem_of",
 ]  # fmt: skip
 
 MOST_BYTES = 64 << 20  # of a file that is uploaded
@@ -32,6 +32,24 @@ ZIP = b"PK\x03\x04"
 MNIST_SIZE = 11_594_722  # of its four files, in bytes
 
 _loading = threading.Lock()
+
+
+@dataclass(frozen=True)
+class SentTable:
+    """A table that the page was sent, as it came: which column is learned is not said yet.
+
+    Attributes
+    ----------
+    name : str
+    content : bytes
+        The file.
+    columns : tuple of str
+        The names in its first line.
+    """
+
+    name: str
+    content: bytes
+    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -45,12 +63,15 @@ class Data:
         As ``chainrule train`` has it: raw values, and how they are prepared.
     rows, rows_test : array of float32, shape (samples, features)
         What the net takes, to train on and held out.
+    table : SentTable or None
+        The table that the page was sent, if they are of one.
     """
 
     name: str
     held: DataSet
     rows: Array
     rows_test: Array
+    table: SentTable | None = None
 
     @property
     def labels(self) -> Array:
@@ -71,6 +92,11 @@ class Data:
     def regression(self) -> bool:
         """Whether a number is predicted, and no class."""
         return self.held.preparation.regression
+
+    @property
+    def task(self) -> str | None:
+        """What ``chainrule train`` must be told, if the data do not say so alone."""
+        return "regression" if self.regression else None
 
     @property
     def outputs(self) -> int:
@@ -192,12 +218,12 @@ def _load(name: str) -> Data:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"{name}.npz"
             np.savez(path, x=x.astype(np.float32), y=y)
-            return _data(name, load_data(str(path)))
+            return as_data(name, load_data(str(path)))
     if name not in names():
         raise ValueError(f"there is no data set {name!r:.40}. There are: {', '.join(names())}.")
     if not is_here(name):
         raise ValueError("MNIST is not on this computer yet. Train offers to download it.")
-    return _data(name, load_data(name))
+    return as_data(name, load_data(name))
 
 
 def read_upload(name: str, content: bytes) -> Data:
@@ -215,7 +241,7 @@ def read_upload(name: str, content: bytes) -> Data:
     ValueError
         If it is too large, no .npz file, damaged, or nothing to train a classifier on.
     """
-    stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(name).stem)[:40] or "data"
+    stem = stem_of(name)
     if len(content) > MOST_BYTES:
         raise ValueError(
             f"{stem}: a file of {len(content) >> 20:,} MB; at most {MOST_BYTES >> 20} can be sent. "
@@ -223,25 +249,37 @@ def read_upload(name: str, content: bytes) -> Data:
         )
     if Path(name).suffix.lower() in TABLES:
         raise ValueError(
-            f"{stem}: a table is opened by the command, which asks what is predicted: chainrule "
-            "studio FILE.csv --target COLUMN. Here an .npz file can be sent."
+            f"{stem}: a table of this kind is opened by the command: chainrule studio "
+            f"FILE{Path(name).suffix} --target COLUMN. Here a .csv or .npz file can be sent."
         )
     if not content.startswith(ZIP):
         raise ValueError(
             f"{stem}: needs an .npz file with arrays x and y: numpy.savez({stem + '.npz'!r}, "
-            "x=x, y=y)."
+            "x=x, y=y); or a table as .csv."
         )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{stem}.npz"
         path.write_bytes(content)
         try:
-            return _data(stem, load_data(str(path), max_bytes=MOST_UNPACKED))
+            return as_data(stem, load_data(str(path), max_bytes=MOST_UNPACKED))
         except (ValueError, OSError, MemoryError) as error:
             words = one_line(str(error).replace(f"{folder}{os.sep}", ""))
             raise ValueError(words) from error
 
 
-def _data(name: str, held: DataSet) -> Data:
+def stem_of(name: str) -> str:
+    """Return what data from a file of any name are called.
+
+    Examples
+    --------
+    >>> stem_of("../../my data.csv"), stem_of("/")
+    ('my-data', 'data')
+    """
+    return "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(name).stem)[:40] or "data"
+
+
+def as_data(name: str, held: DataSet) -> Data:
+    """Return a data set with what a net takes of it."""
     rows = held.preparation.rows
     return Data(name, held, rows(held.x), rows(held.x_test))
 

@@ -6,7 +6,7 @@ Only here a user's Python file is loaded, and only when the command line names i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from chainrule.cli import nets as named_nets
@@ -19,9 +19,10 @@ from chainrule.cli.tables import TABLES
 from chainrule.loading import load
 from chainrule.model import Model
 from chainrule.studio import data as sets
-from chainrule.studio.data import Data
+from chainrule.studio.data import Data, SentTable
 from chainrule.studio.own_data import as_trained
 from chainrule.studio.recipe import OWN, Recipe
+from chainrule.studio.sent import learned, read_table
 
 __all__ = ["Own", "reopened", "resolve"]
 
@@ -159,13 +160,18 @@ def reopened(folder: Path, known: Sequence[Own] = ()) -> Own:
         raise ValueError(f"{folder} has no model.safetensors: it was stopped before its first.")
     model = load(path)
     source = Settings(settings.data, settings.target, settings.task, settings.image_size)
+    table: SentTable | None = None
     same = next((own for own in known if own.source == source), None)
     if same is not None:
         held = same.data.held
     elif settings.data in sets.names():
         held = sets.load(str(settings.data)).held
+    elif (folder / "data.csv").is_file():
+        table = read_table("data.csv", _read(folder / "data.csv"))
+        held = learned(table, settings.target or "", settings.task).held
     elif (folder / "data.npz").is_file():
-        held = load_data(str(folder / "data.npz"), max_bytes=sets.MOST_UNPACKED)
+        data = str(folder / "data.npz")
+        held = load_data(data, task=settings.task, max_bytes=sets.MOST_UNPACKED)
     else:
         raise ValueError(
             f"{folder} was trained on data that are not known here. Open it from the command "
@@ -174,7 +180,13 @@ def reopened(folder: Path, known: Sequence[Own] = ()) -> Own:
     held = as_trained(held, Preparation.of(model, path), str(folder))
     source = source if same is not None else Settings()
     recipe = _recipe(held, settings)
-    return _checked(Own(str(folder), _data(held), recipe, lambda: load(path), source=source))
+    found = replace(_data(held), table=table)
+    return _checked(Own(str(folder), found, recipe, lambda: load(path), source=source))
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(sets.MOST_BYTES + 1)
 
 
 def _loaded(source: Settings) -> DataSet:
@@ -206,7 +218,7 @@ def _model(path: Path, given: Settings, code: Path | None) -> Own:
     made = Preparation.of(model, path)
     task = "regression" if made.regression else "classification"
     source = given.over(Settings(made.data))
-    if given.data is not None and made.columns is not None:
+    if given.data is not None:
         source = _like(given, made.target, task)
     try:
         held = _loaded(source)
@@ -241,9 +253,11 @@ def _run(folder: Path, given: Settings) -> Own:
 
 
 def _like(given: Settings, target: str | None, task: str | None) -> Settings:
-    """Return what is said of data; where they are a table, what was learned from one before."""
-    table = Path(str(given.data)).suffix.lower() in TABLES
-    return given.over(Settings(target=target, task=task)) if table else given
+    """Return what is said of data; where they are a file, what was learned from one before."""
+    if Path(str(given.data)).suffix.lower() in TABLES:
+        return given.over(Settings(target=target, task=task))
+    numbers = task == "regression" and Path(str(given.data)).suffix == ".npz"
+    return given.over(Settings(task=task)) if numbers else given
 
 
 def _checked(own: Own) -> Own:

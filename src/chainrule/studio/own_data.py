@@ -38,9 +38,8 @@ def as_trained(held: DataSet, made: Preparation, name: str) -> DataSet:
     if found.columns is not None and made.columns is not None:
         held = _reordered(held, found.columns, made.columns, name)
     if made.regression:
-        y, y_test = (made.targets(found.values(part)) for part in (held.y, held.y_test))
-        held = replace(held, y=y, y_test=y_test)
-    elif found.columns is not None:
+        return held.prepared_as(made)
+    if found.columns is not None:
         y, y_test = (
             renumbered(found.data, part, found.names, made) for part in (held.y, held.y_test)
         )

@@ -92,10 +92,8 @@ def save(
     if source.data is None or not Path(source.data).exists():
         source = Settings(data.name)
     known = data.name in COMMAND_KNOWS or source.data != data.name
-    if not known and not (folder / "data.npz").exists():  # they stay as they are
-        _write_data(folder / "data.npz", data)
     settings = replace(
-        source if known else Settings(str(folder / "data.npz")),
+        source if known else _kept(folder, data),
         model=code or f"{folder / 'net.py'}:build",
         epochs=max(frame.epoch, 1),
         batch_size=recipe.batch,
@@ -123,6 +121,20 @@ def layers_of(text: str) -> str:
     return ", ".join(line.strip().rstrip(",") for line in inside.splitlines())
 
 
+def _kept(folder: Path, data: Data) -> Settings:
+    """Write the data into the folder, and return where they are: they stay as they are."""
+    path = folder / ("data.npz" if data.table is None else "data.csv")
+    if not path.exists():
+        if data.table is None:
+            _write_data(path, data)
+        else:
+            write_atomically(path, data.table.content)
+    if data.table is None:
+        return Settings(str(path), task=data.task)
+    task = "regression" if data.regression else "classification"
+    return Settings(str(path), data.held.preparation.target, task)
+
+
 def _code(model: Model) -> str:
     """Return a Python file with a function that builds the net anew."""
     names = {"Model"}
@@ -143,8 +155,6 @@ def _code(model: Model) -> str:
 def _write_data(path: Path, data: Data) -> None:
     import io
 
-    held, content = data.held, io.BytesIO()
-    np.savez_compressed(
-        content, x_train=held.x, y_train=held.y, x_test=held.x_test, y_test=held.y_test
-    )
+    (x, y, x_test, y_test), content = data.held.raw(), io.BytesIO()
+    np.savez_compressed(content, x_train=x, y_train=y, x_test=x_test, y_test=y_test)
     write_atomically(path, content.getvalue())

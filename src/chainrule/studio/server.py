@@ -14,6 +14,7 @@ from chainrule.interop.extras import needs
 from chainrule.studio.data import MOST_BYTES
 from chainrule.studio.guard import UPLOAD, Guard, is_loopback
 from chainrule.studio.keeper import keep_saving
+from chainrule.studio.sent import is_table
 from chainrule.studio.session import Session
 
 __all__ = ["application", "serve"]
@@ -166,6 +167,9 @@ def _take_uploads(app: Any, session: Session) -> None:
                 return JSONResponse({"words": f"At most {MOST_BYTES >> 20} MB can be sent."}, 413)
         name = request.query_params.get("name", "data.npz")
         try:
+            if is_table(name):
+                table = await run_in_threadpool(session.add_table, name, bytes(content))
+                return JSONResponse({"table": table.name})
             data = await run_in_threadpool(session.add_upload, name, bytes(content))
         except ValueError as error:
             return JSONResponse({"words": str(error)})  # an answer to a person, not to a program

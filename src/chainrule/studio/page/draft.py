@@ -16,6 +16,7 @@ from chainrule.studio.recipe import OWN, Recipe
 __all__ = ["Draft"]
 
 PLAIN = "linear-32,relu"  # in place of a net of one's own, on other data
+RATE_OF_NUMBERS = 0.01  # at most, as where the command line names such data: errors are squared
 
 
 class Draft:
@@ -74,15 +75,15 @@ class Draft:
 
     async def change(self, **words: Any) -> None:
         """Change it; build it at once if nothing has been trained yet."""
+        data = self.tab.session.known(words.get("data", ""))
+        if data is not None and data.regression and self.recipe.loss not in nets.OF_NUMBERS:
+            words.setdefault("loss", nets.OF_NUMBERS[0])
+            words.setdefault("lr", min(self.recipe.lr, RATE_OF_NUMBERS))
         if self.recipe.net == OWN and "net" not in words and "data" in words:
             words["net"] = PLAIN
             words.setdefault("loss", Recipe().loss)
         elif self.recipe.loss == OWN and words.get("net", OWN) != OWN:
             words.setdefault("loss", Recipe().loss)
-        own = self.tab.session.own
-        numbers = own is not None and own.data.regression and words.get("data") == own.data.name
-        if numbers and self.recipe.loss not in nets.OF_NUMBERS:
-            words.setdefault("loss", nets.OF_NUMBERS[0])
         try:
             self.recipe = replace(self.recipe, **words)
         except ValueError as error:

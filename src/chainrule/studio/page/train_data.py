@@ -13,6 +13,7 @@ from chainrule.studio import data as sets
 from chainrule.studio.anatomy import Pictures
 from chainrule.studio.data import Data
 from chainrule.studio.page import widgets as w
+from chainrule.studio.page.column import ColumnChoice
 from chainrule.studio.page.draft import Draft
 from chainrule.studio.page.plane import PlanePicture
 from chainrule.studio.page.sheet import Sheet
@@ -21,7 +22,6 @@ from chainrule.studio.plan import Plan
 __all__ = ["DataColumn"]
 
 THUMBS = 20  # samples in a picture
-TABLE = "A table: chainrule studio FILE.csv --target COLUMN"
 MOST_COLUMNS = 12  # of a table that are named
 
 
@@ -48,8 +48,9 @@ class DataColumn:
             self.fetching.set_visibility(False)
             self.box = w.block("data-picture")
             with ui.element("label").classes("upload"):
-                w.text("Or your own .npz file, with x and y", "span").props["title"] = TABLE
-                chooser = ui.element("input").props('type=file accept=".npz"')
+                w.text("Or your own file: a .csv table, or an .npz file with x and y", "span")
+                chooser = ui.element("input").props('type=file accept=".csv,.npz"')
+            self.column = ColumnChoice(draft)
             chooser.on(
                 "change",
                 self.uploaded,
@@ -66,6 +67,7 @@ class DataColumn:
         self.choice.show(plan.recipe.data)
         self.fetching.set_visibility(plan.absent)
         data = plan.data
+        self.column.show(data)
         self.facts.show(plan.words if data is None else _facts(data))
         if data is self.shown:
             return
@@ -78,6 +80,7 @@ class DataColumn:
 
     async def choose(self, name: str) -> None:
         """Learn from other data."""
+        self.column.leave()
         self.facts.show(f"Reading {self._names().get(name, name)}.")
         await self.draft.change(data=name)
 
@@ -100,7 +103,11 @@ class DataColumn:
     async def uploaded(self, event: Any) -> None:
         """Learn from a file that was sent, or say why not."""
         answer = event.args if isinstance(event.args, dict) else {}
-        if answer.get("name") in self.tab.session.uploads:
+        if answer.get("table") in self.tab.session.tables:
+            self.tab.say("")
+            self.column.ask(str(answer["table"]))
+        elif answer.get("name") in self.tab.session.uploads:
+            self.column.leave()
             await self.draft.change(data=str(answer["name"]))
         else:
             self.tab.say(str(answer.get("words", "The file could not be sent."))[:300])

@@ -147,6 +147,13 @@
         box.scrollLeft += a.left + a.width / 2 - b.left - b.width / 2;
       if (document.activeElement?.closest?.(".walk-go")) link.focus({ preventScroll: true });
     },
+    // Brings a question that a file has raised into view, and the focus to it, from the file alone.
+    ask(id, tries = 30) {
+      const asks = document.getElementById(id), first = asks?.querySelector("select");
+      if (!first?.offsetParent) return tries && requestAnimationFrame(() => this.ask(id, tries - 1));
+      asks.scrollIntoView({ block: "nearest" });
+      if (document.activeElement === document.body || document.activeElement.type === "file") first.focus();
+    },
     async upload(input, say) {
       const file = input.files[0];
       if (!file) return;
