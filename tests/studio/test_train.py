@@ -198,7 +198,9 @@ def test_a_layer_that_ends_the_program_does_not_end_the_studio(start, tab, tmp_p
     page.get_by_role("button", name="One step").click()
     wait_for(page, "step", "^1$")
     page.get_by_role("button", name="One epoch").click()  # the samples held out are judged
-    page.get_by_text(re.compile(r"net\.py, line 9: SystemExit: 3\. Reset begins anew")).wait_for()
+    page.get_by_text(
+        re.compile(r"net\.py, line 9: SystemExit: 3\. Reset reads net\.py once more")
+    ).wait_for()
     assert studio.process.poll() is None
     page.goto("about:blank")
 
@@ -310,7 +312,7 @@ def test_an_error_in_a_layer_of_ones_own_names_its_line(start, tab, tmp_path):
     page.goto(f"{start('net.py:build').address}train")
     page.locator(".layer-code", has_text="Fails()").wait_for()
     page.get_by_role("button", name="Play").click()
-    alert(page, "net.py, line 10: RuntimeError: five are enough. Reset begins anew")
+    alert(page, "net.py, line 10: RuntimeError: five are enough. Reset reads net.py once more")
     page.get_by_role("button", name="Begin anew").click()
     wait_for(page, "state", "ready")
     page.get_by_role("button", name="One step").click()
