@@ -177,7 +177,7 @@ def test_a_run_is_opened_as_it_was_saved_and_the_command_lines_net_is_not_lost(h
     assert session.data.in_the_plane
     assert session.unsaved == 0
     assert session.named.name == "net.py:build"
-    assert "digits" in session.named_data()
+    assert "digits" in session.catalogue.names()
     session.go_back()
     assert session.own is session.named
     assert session.training.model.layers[0].n_out == 5

@@ -48,7 +48,7 @@ def test_mnist_must_be_fetched_first(session, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     folder = tmp_path / "chainrule" / "mnist"
     folder.mkdir(parents=True)
-    assert "mnist" in session.named_data()
+    assert "mnist" in session.catalogue.names()
     assert plan(session, Recipe(data="mnist")).absent
     with pytest.raises(ValueError, match="not on this computer"):
         session.set_up(Recipe(data="mnist"))
@@ -75,7 +75,7 @@ def test_mnist_must_be_fetched_first(session, monkeypatch, tmp_path):
 def test_a_file_that_nothing_can_be_learned_from(session, tmp_path, arrays, words):
     np.savez(tmp_path / "mine.npz", **arrays)
     with pytest.raises(ValueError, match=re.escape(words)):
-        session.add_upload("mine.npz", (tmp_path / "mine.npz").read_bytes())
+        session.catalogue.add_upload("mine.npz", (tmp_path / "mine.npz").read_bytes())
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "pickle"])
@@ -88,14 +88,14 @@ def test_a_damaged_file(session, tmp_path, damage):
         "pickle": b"\x80\x04\x95cos\nsystem\n",
     }[damage]  # fmt: skip
     with pytest.raises(ValueError, match=r"damaged|needs an \.npz"):
-        session.add_upload("../../mine.npz", content)
+        session.catalogue.add_upload("../../mine.npz", content)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.npz"]
 
 
 def test_the_name_of_a_file_leads_nowhere(session, tmp_path):
     np.savez(tmp_path / "mine.npz", x=np.eye(90, 2), y=np.arange(90) % 2)
     content = (tmp_path / "mine.npz").read_bytes()
-    data = session.add_upload("../../../etc/pass wd\n.npz", content)
+    data = session.catalogue.add_upload("../../../etc/pass wd\n.npz", content)
     assert data.name == "pass-wd-"
     session.set_up(Recipe(data=data.name, net="linear-4"))
     session.step().result(timeout=30)

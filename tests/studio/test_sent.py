@@ -76,7 +76,7 @@ def test_numbers_that_are_sent_are_learned_saved_and_opened(opened, tmp_path):
     x, y = prices()
     (tmp_path / "prices.npz").write_bytes(npz(x=x, y=y))
     session = opened()
-    data = session.add_upload("prices.npz", (tmp_path / "prices.npz").read_bytes())
+    data = session.catalogue.add_upload("prices.npz", (tmp_path / "prices.npz").read_bytes())
     assert data.regression
     assert data.held.preparation == load_data("prices.npz").preparation
     session.set_up(Recipe("prices", "linear-16,relu", **NUMBERS))
@@ -125,7 +125,7 @@ def test_whole_numbers_are_predicted_if_it_is_said(opened, tmp_path):
 def test_several_numbers_a_sample_are_refused_in_words(opened):
     x, y = prices()
     with pytest.raises(ValueError, match=r"several numbers give one, y\[:, 0\]"):
-        opened().add_upload("two.npz", npz(x=x, y=np.column_stack([y, -y])))
+        opened().catalogue.add_upload("two.npz", npz(x=x, y=np.column_stack([y, -y])))
 
 
 # -- tables ---------------------------------------------------------------------------------------
@@ -141,12 +141,12 @@ def sent(folder, target="well", **more):
 def test_a_column_is_learned_as_the_command_learns_it(opened, tmp_path, target):
     content = sent(tmp_path, target)
     session = opened()
-    table = session.add_table("../../patients.csv", content)
+    table = session.catalogue.add_table("../../patients.csv", content)
     assert table.columns == ("age", "dose", target)
     assert suggested(table) == target
-    data = session.learn(table, target)
-    assert session.learn(table, target) is data
-    assert session.add_table("patients.csv", content) is table
+    data = session.catalogue.learn(table, target)
+    assert session.catalogue.learn(table, target) is data
+    assert session.catalogue.add_table("patients.csv", content) is table
     held = load_data("patients.csv", target)
     assert data.name == f"patients-{target}"
     assert data.held.preparation == held.preparation
@@ -175,7 +175,9 @@ def test_a_run_on_a_table_that_was_sent_is_repeated_evaluated_and_predicts(opene
     metrics = pytest.importorskip("sklearn.metrics")
     pytest.importorskip("cyclopts", reason="needs the extra: pip install 'chainrule[cli]'")
     session = opened()
-    data = session.learn(session.add_table("patients.csv", sent(tmp_path, "price")), "price")
+    data = session.catalogue.learn(
+        session.catalogue.add_table("patients.csv", sent(tmp_path, "price")), "price"
+    )
     session.set_up(Recipe(data.name, "linear-8,relu", **NUMBERS))
     session.epoch().result(SOON)
     folder = session.save()
@@ -204,23 +206,25 @@ def test_a_run_on_a_table_that_was_sent_is_repeated_evaluated_and_predicts(opene
 
 def test_a_table_may_be_learned_column_by_column(opened, tmp_path):
     session = opened()
-    table = session.add_table("a.csv", sent(tmp_path, "kind", columns=("age", "dose", "price")))
-    session.set_up(Recipe(session.learn(table, "kind").name))
+    table = session.catalogue.add_table(
+        "a.csv", sent(tmp_path, "kind", columns=("age", "dose", "price"))
+    )
+    session.set_up(Recipe(session.catalogue.learn(table, "kind").name))
     first = session.data
     for column in ("age", "dose", "price"):
         with pytest.raises(ValueError, match="these columns hold no numbers: kind"):
-            session.learn(table, column)
+            session.catalogue.learn(table, column)
     names = [f"c {i}" for i in range(6)] + [f"c-{i}" for i in range(6)]
     rng = np.random.default_rng(0)
     lines = [",".join(names), *(",".join(map(str, row)) for row in rng.random((30, 12)).round(3))]
-    wide = session.add_table("w.csv", "\n".join(lines).encode())
-    found = [session.learn(wide, name) for name in names]  # more than are kept
+    wide = session.catalogue.add_table("w.csv", "\n".join(lines).encode())
+    found = [session.catalogue.learn(wide, name) for name in names]  # more than are kept
     assert found[0].name == "w-c-0"
     assert found[6].name == "w-c-0-2" or found[6].name == "w-c-0"  # if the first is forgotten
     assert [data.held.preparation.target for data in found] == names
-    assert session.data is first is session.known(first.name)
-    assert len(session.uploads) <= 8
-    whole = session.learn(wide, "c 5", "regression")
+    assert session.data is first is session.catalogue.known(first.name)
+    assert len(session.catalogue.uploads) <= 8
+    whole = session.catalogue.learn(wide, "c 5", "regression")
     assert whole.name == "w-c-5-regression"
 
 
@@ -265,7 +269,7 @@ def test_a_table_that_nothing_can_be_learned_from(opened, content, words):
     session = opened()
 
     def take():
-        return session.learn(session.add_table("/tmp/mine.csv", content), "y")
+        return session.catalogue.learn(session.catalogue.add_table("/tmp/mine.csv", content), "y")
 
     pattern = words if "|" in words else re.escape(words)
     with pytest.raises(ValueError, match=pattern) as caught:
@@ -275,7 +279,7 @@ def test_a_table_that_nothing_can_be_learned_from(opened, content, words):
     assert said.isprintable()
     assert "mine.csv" in said
     assert "tmp" not in said.replace("mine.csv", "")
-    assert session.uploads == {}
+    assert session.catalogue.uploads == {}
 
 
 def test_what_is_missing_to_read_tables_is_named(opened, tmp_path, monkeypatch):
@@ -285,7 +289,7 @@ def test_what_is_missing_to_read_tables_is_named(opened, tmp_path, monkeypatch):
         importlib.util, "find_spec", lambda name, *more: None if name in absent else find(name)
     )
     with pytest.raises(ValueError, match=re.escape("pip install 'chainrule[tables]'")):
-        opened().add_table("patients.csv", content)
+        opened().catalogue.add_table("patients.csv", content)
 
 
 def test_a_table_that_is_too_large(monkeypatch):
@@ -296,7 +300,9 @@ def test_a_table_that_is_too_large(monkeypatch):
 
 def test_a_damaged_run_on_a_table_says_so(opened, tmp_path):
     session = opened()
-    data = session.learn(session.add_table("patients.csv", sent(tmp_path)), "well")
+    data = session.catalogue.learn(
+        session.catalogue.add_table("patients.csv", sent(tmp_path)), "well"
+    )
     session.set_up(Recipe(data.name))
     session.step().result(SOON)
     folder = session.save()
@@ -334,7 +340,7 @@ def test_numbers_are_sent_and_shown_in_every_part(start, tab, tmp_path, monkeypa
     wait_for(page, "epoch", "^1$")
     wait_for(page, "state", "paused")
     session = Session()
-    session.add_upload("prices.npz", (tmp_path / "prices.npz").read_bytes())
+    session.catalogue.add_upload("prices.npz", (tmp_path / "prices.npz").read_bytes())
     session.set_up(Recipe("prices", **NUMBERS))
     session.epoch().result(SOON)
     found = results.fit(the_net(session), session.data)
@@ -407,8 +413,8 @@ def test_the_column_of_a_table_is_chosen_by_the_keyboard(start, tab, tmp_path, m
     wait_for(page, "epoch", "^1$")
     wait_for(page, "state", "paused")
     session = Session()
-    table = session.add_table("patients.csv", (tmp_path / "patients.csv").read_bytes())
-    session.set_up(Recipe(session.learn(table, "price").name, **NUMBERS))
+    table = session.catalogue.add_table("patients.csv", (tmp_path / "patients.csv").read_bytes())
+    session.set_up(Recipe(session.catalogue.learn(table, "price").name, **NUMBERS))
     session.epoch().result(SOON)
     found = results.fit(the_net(session), session.data)
     session.close()

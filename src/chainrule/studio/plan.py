@@ -54,11 +54,11 @@ def plan(session: Session, recipe: Recipe) -> Plan:
     (1, ['Linear(64, 8)', 'Conv2d(…)'])
     >>> session.close()
     """
-    if recipe.data not in session.uploads and not sets.is_here(recipe.data):
+    if recipe.data not in session.catalogue.uploads and not sets.is_here(recipe.data):
         words = "MNIST is not on this computer yet: 12 MB to download."
         return Plan(recipe, None, _named(recipe), words, absent=True)
     try:
-        data = session.find(recipe)
+        data = session.catalogue.find(recipe.data)
     except (ValueError, OSError) as error:
         return Plan(recipe, None, _named(recipe), message(error))
     if data.regression and recipe.loss not in (*nets.OF_NUMBERS, OWN):

@@ -168,9 +168,9 @@ def _take_uploads(app: Any, session: Session) -> None:
         name = request.query_params.get("name", "data.npz")
         try:
             if is_table(name):
-                table = await run_in_threadpool(session.add_table, name, bytes(content))
+                table = await run_in_threadpool(session.catalogue.add_table, name, bytes(content))
                 return JSONResponse({"table": table.name})
-            data = await run_in_threadpool(session.add_upload, name, bytes(content))
+            data = await run_in_threadpool(session.catalogue.add_upload, name, bytes(content))
         except ValueError as error:
             return JSONResponse({"words": str(error)})  # an answer to a person, not to a program
         return JSONResponse({"name": data.name})

@@ -6,7 +6,7 @@ import itertools
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +16,10 @@ from chainrule.cli.errors import message
 from chainrule.cli.settings import Settings
 from chainrule.layer import Array
 from chainrule.model import Model
-from chainrule.studio import by_hand, nets, pilot, saving, sent
-from chainrule.studio import data as sets
+from chainrule.studio import by_hand, nets, pilot, saving
 from chainrule.studio.by_hand import Lesson, Lessons
-from chainrule.studio.data import Data, SentTable
+from chainrule.studio.catalogue import Catalogue
+from chainrule.studio.data import Data
 from chainrule.studio.frame import Frame
 from chainrule.studio.own import Own, reopened
 from chainrule.studio.recipe import OWN, Recipe, check_batch, check_rate
@@ -29,7 +29,6 @@ from chainrule.training import Run
 
 __all__ = ["Session"]
 
-MOST_UPLOADS = 8
 DRAWING = 0.02  # seconds of a core that Chromium was measured to take to draw a frame in one tab
 
 
@@ -57,8 +56,7 @@ class Session:
 
     def __init__(self, own: Own | None = None) -> None:
         self.named = self.own = own  # own: of the run that was opened, if one was
-        self.uploads: dict[str, Data] = {}
-        self.tables: dict[str, SentTable] = {}  # which were sent, of which a column may be learned
+        self.catalogue = Catalogue(own.data if own is not None else None)
         self.looked = time.monotonic()
         self.speed = math.inf
         self._lock = threading.RLock()  # of building: one after the other
@@ -109,28 +107,6 @@ class Session:
         drawing = DRAWING if drawn and self.training.fills else 0.0
         self.training.pilot.charge(seconds + drawing)
 
-    def named_data(self) -> list[str]:
-        """Return the data that can be chosen."""
-        own = [one.data.name for one in (self.own, self.named) if one is not None]
-        return list(dict.fromkeys([*own, *sets.names(), *self.uploads]))
-
-    def find(self, recipe: Recipe) -> Data:
-        """Return the data of a recipe.
-
-        Raises
-        ------
-        ValueError, OSError
-            If there are none of that name, or they cannot be read.
-        """
-        return self.known(recipe.data) or sets.load(recipe.data)
-
-    def known(self, name: str) -> Data | None:
-        """Return data of one's own, of the command line or sent, by their name; None if none."""
-        for own in (self.own, self.named):
-            if own is not None and name == own.data.name:
-                return own.data
-        return self.uploads.get(name)
-
     def draft(self, recipe: Recipe) -> tuple[Model, Data]:
         """Return the net of a recipe and its data, without training anything.
 
@@ -139,7 +115,7 @@ class Session:
         ValueError, OSError
             If it cannot be built.
         """
-        data = self.find(recipe)
+        data = self.catalogue.find(recipe.data)
         return self._built(recipe, data), data
 
     # -- steering -------------------------------------------------------------------------------
@@ -162,6 +138,7 @@ class Session:
             before = self._training
             with self._showing:
                 self._build, self._training = build, training
+            self.catalogue.trained = data
             self.lessons = Lessons()
             self._folder: Path | None = None
             self._saved_step, self.saved_words = 0, ""
@@ -324,55 +301,6 @@ class Session:
             self.set_up(recipe)
             self.do(lambda run: setattr(self.training.model, "parameters", parameters))
 
-    def add_upload(self, name: str, content: bytes) -> Data:
-        """Take in an .npz file that a user has sent, and return its data.
-
-        Raises
-        ------
-        ValueError
-            As :func:`chainrule.studio.data.read_upload`; or if there are many already.
-        """
-        read = sets.read_upload(name, content)
-        if self._is_taken(read.name):
-            read = replace(read, name=f"{read.name}-own")
-        self._make_room(self.uploads, read.name)
-        self.uploads[read.name] = read
-        return read
-
-    def add_table(self, name: str, content: bytes) -> SentTable:
-        """Take in a .csv file that a user has sent; :meth:`learn` makes data of it.
-
-        Raises
-        ------
-        ValueError
-            As :func:`chainrule.studio.sent.read_table`; or if there are many already.
-        """
-        table = sent.read_table(name, content)
-        if table == self.tables.get(table.name):  # once more the same
-            return self.tables[table.name]
-        self._make_room(self.tables, table.name)
-        self.tables[table.name] = table
-        return table
-
-    def learn(self, table: SentTable, column: str, task: str | None = None) -> Data:
-        """Return a table that was sent as data in which a column is learned.
-
-        Raises
-        ------
-        ValueError
-            As :func:`chainrule.studio.sent.learned`; or if there are many data already.
-        """
-        first = "-".join(filter(None, (table.name, sets.stem_of(f"{column}.csv"), task)))
-        for name in itertools.chain([first], (f"{first}-{i}" for i in itertools.count(2))):
-            there = self.uploads.get(name)
-            if there is None and not self._is_taken(name):
-                break
-            if there and there.table is table and there.held.preparation.target == column:
-                return there
-        self._make_room(self.uploads, name)
-        self.uploads[name] = replace(sent.learned(table, column, task), name=name)
-        return self.uploads[name]
-
     def save(self) -> Path:
         """Write the run into its folder, as ``chainrule train`` does, and return the folder.
 
@@ -444,30 +372,14 @@ class Session:
 
     # -- inner parts ----------------------------------------------------------------------------
 
-    def _is_taken(self, name: str) -> bool:
-        """Whether data have this name that were not sent."""
-        known = (*sets.names(), *saving.COMMAND_KNOWS)
-        return name in known or (self.own is not None and name == self.own.data.name)
-
-    def _make_room(self, held: Mapping[str, object], name: str) -> None:
-        """Refuse more than a few; of other columns of a table that are not trained, forget one."""
-        if len(held) < MOST_UPLOADS or name in held:
-            return
-        idle = (n for n, data in self.uploads.items() if data.table and data is not self.data)
-        chosen = next(idle, None) if held is self.uploads else None
-        if chosen is None:
-            raise ValueError(
-                f"there are {MOST_UPLOADS} files already. Start the studio again to make room."
-            )
-        self.uploads.pop(chosen, None)
-
     def _take(self, own: Own | None) -> None:
         """Set up a run or what the command line named; if it is None, what a studio begins with."""
         before, self.own = self.own, own
+        known, self.catalogue.opened = self.catalogue.opened, own.data if own is not None else None
         try:
             self.set_up(own.recipe if own is not None else Recipe())
         except BaseException:
-            self.own = before
+            self.own, self.catalogue.opened = before, known
             raise
 
     def _show(self, frame: Frame, build: int) -> None:

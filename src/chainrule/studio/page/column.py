@@ -72,7 +72,7 @@ class ColumnChoice:
         if table is None:
             return
         self.words.show(f"Reading {_label(column)} of {table.name}.")
-        data = await self.tab.compute(self.tab.session.learn, table, column, task)
+        data = await self.tab.compute(self.tab.session.catalogue.learn, table, column, task)
         if not self.tab.is_here() or table is not self.table:
             return
         self.words.show(_words(table))
@@ -83,7 +83,7 @@ class ColumnChoice:
 
     def _lay_out(self) -> None:
         """Show the table that asks, or that is learned from; nothing, if there is none."""
-        asks = self.tab.session.tables.get(self.asked)
+        asks = self.tab.session.catalogue.tables.get(self.asked)
         mine = self.data.table if self.data is not None and not self.asked else None
         table = asks or mine
         self.box.set_visibility(table is not None or bool(self.asked))

@@ -75,7 +75,7 @@ class Draft:
 
     async def change(self, **words: Any) -> None:
         """Change it; build it at once if nothing has been trained yet."""
-        data = self.tab.session.known(words.get("data", ""))
+        data = self.tab.session.catalogue.known(words.get("data", ""))
         if data is not None and data.regression and self.recipe.loss not in nets.OF_NUMBERS:
             words.setdefault("loss", nets.OF_NUMBERS[0])
             words.setdefault("lr", min(self.recipe.lr, RATE_OF_NUMBERS))

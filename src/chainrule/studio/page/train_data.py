@@ -59,7 +59,7 @@ class DataColumn:
         draft.shows.append(self.show)
 
     def _names(self) -> dict[str, str]:
-        return {name: name.replace("mnist", "MNIST") for name in self.tab.session.named_data()}
+        return {name: name.replace("mnist", "MNIST") for name in self.tab.session.catalogue.names()}
 
     def show(self, plan: Plan) -> None:
         """Show the data of a plan, or why there are none."""
@@ -103,10 +103,10 @@ class DataColumn:
     async def uploaded(self, event: Any) -> None:
         """Learn from a file that was sent, or say why not."""
         answer = event.args if isinstance(event.args, dict) else {}
-        if answer.get("table") in self.tab.session.tables:
+        if answer.get("table") in self.tab.session.catalogue.tables:
             self.tab.say("")
             self.column.ask(str(answer["table"]))
-        elif answer.get("name") in self.tab.session.uploads:
+        elif answer.get("name") in self.tab.session.catalogue.uploads:
             self.column.leave()
             await self.draft.change(data=str(answer["name"]))
         else:
