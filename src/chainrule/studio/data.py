@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import tempfile
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from chainrule.cli.classes import is_yes_no
+from chainrule.cli.errors import UsageError
 from chainrule.cli.prepare import DataSet, load_data
 from chainrule.cli.tables import TABLES
 from chainrule.data.mnist import FILES, MNIST, download
@@ -21,8 +24,8 @@ from chainrule.storage import one_line
 from chainrule.studio.toys import TOYS
 
 __all__ = [
-    "MOST_BYTES", "MOST_UNPACKED", "Data", "SentTable", "as_data", "fetch", "fetched", "is_here",
-    "load", "names", "read_upload", "stem_of",
+    "MOST_BYTES", "MOST_UNPACKED", "Data", "SentTable", "as_data", "as_file", "fetch", "fetched",
+    "is_here", "load", "names", "read_upload", "refuse_large", "stem_of",
 ]  # fmt: skip
 
 MOST_BYTES = 64 << 20  # of a file that is uploaded
@@ -239,14 +242,10 @@ def read_upload(name: str, content: bytes) -> Data:
     Raises
     ------
     ValueError
-        If it is too large, no .npz file, damaged, or nothing to train a classifier on.
+        If it is too large, no .npz file, damaged, or nothing to learn from.
     """
     stem = stem_of(name)
-    if len(content) > MOST_BYTES:
-        raise ValueError(
-            f"{stem}: a file of {len(content) >> 20:,} MB; at most {MOST_BYTES >> 20} can be sent. "
-            "Train on it with the command: chainrule train FILE.npz."
-        )
+    refuse_large(name, content, "Train on it with the command: chainrule train FILE.npz.")
     if Path(name).suffix.lower() in TABLES:
         raise ValueError(
             f"{stem}: a table of this kind is opened by the command: chainrule studio "
@@ -257,14 +256,42 @@ def read_upload(name: str, content: bytes) -> Data:
             f"{stem}: needs an .npz file with arrays x and y: numpy.savez({stem + '.npz'!r}, "
             "x=x, y=y); or a table as .csv."
         )
+    with as_file(f"{stem}.npz", content) as path:
+        return as_data(stem, load_data(str(path), max_bytes=MOST_UNPACKED))
+
+
+def refuse_large(name: str, content: bytes, remedy: str) -> None:
+    """Refuse a file that is larger than one that may be sent.
+
+    Raises
+    ------
+    ValueError
+        With the remedy.
+    """
+    if len(content) > MOST_BYTES:
+        raise ValueError(
+            f"{stem_of(name)}: a file of {len(content) >> 20:,} MB; at most {MOST_BYTES >> 20} can "
+            f"be sent. {remedy}"
+        )
+
+
+@contextlib.contextmanager
+def as_file(name: str, content: bytes) -> Iterator[Path]:
+    """Have what was sent as a file for as long as it is read.
+
+    Raises
+    ------
+    ValueError
+        What its reader says is wrong with it, without the path.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{stem}.npz"
+        path = Path(folder) / name
         path.write_bytes(content)
         try:
-            return as_data(stem, load_data(str(path), max_bytes=MOST_UNPACKED))
-        except (ValueError, OSError, MemoryError) as error:
-            words = one_line(str(error).replace(f"{folder}{os.sep}", ""))
-            raise ValueError(words) from error
+            yield path
+        except (ValueError, OSError, MemoryError, UsageError) as error:
+            words = str(error) or "out of memory"
+            raise ValueError(one_line(words.replace(f"{folder}{os.sep}", ""))) from error
 
 
 def stem_of(name: str) -> str:

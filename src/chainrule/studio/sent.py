@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from chainrule.cli.errors import UsageError
 from chainrule.cli.prepare import load_data
 from chainrule.cli.tables import read_names
-from chainrule.storage import one_line
 from chainrule.studio import data as sets
 from chainrule.studio.data import Data, SentTable
 
@@ -42,11 +38,9 @@ def read_table(name: str, content: bytes) -> SentTable:
         If it is too large or no table, or if nothing is installed to read it.
     """
     stem = sets.stem_of(name)
-    if len(content) > sets.MOST_BYTES:
-        raise ValueError(
-            f"{stem}: a file of {len(content) >> 20:,} MB; at most {sets.MOST_BYTES >> 20} can be "
-            "sent. Open it by the command: chainrule studio FILE.csv --target COLUMN."
-        )
+    sets.refuse_large(
+        name, content, "Open it by the command: chainrule studio FILE.csv --target COLUMN."
+    )
     if b"\0" in content:
         raise ValueError(
             f"{stem}.csv holds NUL bytes: it is no text, or text of two bytes a letter (UTF-16). "
@@ -58,14 +52,13 @@ def read_table(name: str, content: bytes) -> SentTable:
             f"{stem}.csv has more than {MOST_COLUMNS:,} columns. Send the numbers as arrays x and "
             "y in an .npz file."
         )
-    table = SentTable(stem, content, ())
-    with _Written(table) as path:
+    with sets.as_file(f"{stem}{KIND}", content) as path:
         columns = read_names(path)
     if len(columns) < 2:
         raise ValueError(
             f"{stem}.csv has one column, {columns[0]!r:.60}: there is none to predict it from."
         )
-    return replace(table, columns=tuple(columns))
+    return SentTable(stem, content, tuple(columns))
 
 
 def suggested(table: SentTable) -> str:
@@ -95,25 +88,5 @@ def learned(table: SentTable, column: str, task: str | None = None) -> Data:
     ValueError
         As ``chainrule train FILE.csv --target COLUMN`` says it.
     """
-    with _Written(table) as path:
+    with sets.as_file(f"{table.name}{KIND}", table.content) as path:
         return replace(sets.as_data(table.name, load_data(str(path), column, task)), table=table)
-
-
-class _Written:
-    """A table as a file, as long as it is read; what is wrong with it is said without the path."""
-
-    def __init__(self, table: SentTable) -> None:
-        self.table = table
-
-    def __enter__(self) -> Path:
-        self.folder = tempfile.TemporaryDirectory()
-        path = Path(self.folder.name) / f"{self.table.name}{KIND}"
-        path.write_bytes(self.table.content)
-        return path
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self.folder.cleanup()
-        if isinstance(error, (ValueError, OSError, MemoryError, UsageError)):
-            words = str(error) or "out of memory"
-            words = words.replace(f"{self.folder.name}{os.sep}", "")
-            raise ValueError(one_line(words)) from error
